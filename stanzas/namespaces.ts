@@ -1,0 +1,46 @@
+/** Every XML namespace Posthorn knows, by the name its specification gives it. */
+export const NS = {
+  CLIENT: 'jabber:client',
+  SERVER: 'jabber:server',
+  XML: 'http://www.w3.org/XML/1998/namespace',
+  XMLNS: 'http://www.w3.org/2000/xmlns/',
+  // RFC 6120
+  STREAMS: 'http://etherx.jabber.org/streams',
+  STREAM_ERRORS: 'urn:ietf:params:xml:ns:xmpp-streams',
+  STANZA_ERRORS: 'urn:ietf:params:xml:ns:xmpp-stanzas',
+  TLS: 'urn:ietf:params:xml:ns:xmpp-tls',
+  SASL: 'urn:ietf:params:xml:ns:xmpp-sasl',
+  BIND: 'urn:ietf:params:xml:ns:xmpp-bind',
+  // RFC 3921; still asked for by clients that ignore <optional/>
+  SESSION: 'urn:ietf:params:xml:ns:xmpp-session',
+  // RFC 6121
+  ROSTER: 'jabber:iq:roster',
+  ROSTER_VERSIONING: 'urn:xmpp:features:rosterver',
+  PRE_APPROVAL: 'urn:xmpp:features:pre-approval',
+  // RFC 7395
+  FRAMING: 'urn:ietf:params:xml:ns:xmpp-framing',
+  // XEPs
+  DATA_FORM: 'jabber:x:data', // XEP-0004
+  DISCO_INFO: 'http://jabber.org/protocol/disco#info', // XEP-0030
+  DISCO_ITEMS: 'http://jabber.org/protocol/disco#items', // XEP-0030
+  PRIVATE: 'jabber:iq:private', // XEP-0049
+  CHAT_STATES: 'http://jabber.org/protocol/chatstates', // XEP-0085
+  VERSION: 'jabber:iq:version', // XEP-0092
+  CAPS: 'http://jabber.org/protocol/caps', // XEP-0115
+  CONTACT: 'http://jabber.org/network/serverinfo', // XEP-0157
+  OFFLINE: 'msgoffline', // XEP-0160
+  RECEIPTS: 'urn:xmpp:receipts', // XEP-0184
+  STREAM_MANAGEMENT: 'urn:xmpp:sm:3', // XEP-0198
+  PING: 'urn:xmpp:ping', // XEP-0199
+  TIME: 'urn:xmpp:time', // XEP-0202
+  DELAY: 'urn:xmpp:delay', // XEP-0203
+  CARBONS: 'urn:xmpp:carbons:2', // XEP-0280
+  FORWARD: 'urn:xmpp:forward:0', // XEP-0297
+  HINTS: 'urn:xmpp:hints', // XEP-0334
+  CHAT_MARKERS: 'urn:xmpp:chat-markers:0', // XEP-0333
+  STANZA_ID: 'urn:xmpp:sid:0', // XEP-0359
+  CHANNEL_BINDING: 'urn:xmpp:sasl-cb:0', // XEP-0440
+  STREAM_LIMITS: 'urn:xmpp:stream-limits:0', // XEP-0478
+  // Posthorn
+  SEQUENCE: 'urn:posthorn:sequence:0', // docs/architecture.md, "Sequence ids"
+} as const;
