@@ -1,0 +1,168 @@
+import type { StorageAccess } from './access.ts';
+import { decodeAccount, encodeAccount } from './account-record.ts';
+import type { AccountRecord } from './account-record.ts';
+import { deleteOwner, OWNER_TABLES, ownerRange, partsOf, shardOf, SHARDS, shardRange, textKey } from './keys.ts';
+import { nextKey, pagesOf } from './ordered-store.ts';
+import type { Range } from './ordered-store.ts';
+
+export type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
+
+/** An account and the bare JID it belongs to. */
+export interface Account {
+  readonly jid: string;
+  readonly record: AccountRecord;
+}
+
+export interface AccountListOptions {
+  /** Only accounts of this domain. */
+  readonly domain?: string | undefined;
+  /** The bare JID of the last account of the page before. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** There is an account of this bare JID already. */
+export class AccountExistsError extends Error {
+  override readonly name = 'AccountExistsError';
+}
+
+/** There is no account of this bare JID. */
+export class AccountUnknownError extends Error {
+  override readonly name = 'AccountUnknownError';
+}
+
+const PAGE_ENTRIES = 200;
+const IMPORT_ENTRIES = 200;
+const REMOVAL_ENTRIES = 1000;
+
+/** The accounts of the server by bare JID. Everything rejects with StoreError where the store fails. */
+export class Accounts {
+  readonly #access: StorageAccess;
+  /** Changes run one after the other: each looks before it writes. */
+  #lastChange: Promise<unknown> = Promise.resolve();
+
+  constructor(access: StorageAccess) {
+    this.#access = access;
+  }
+
+  async get(jid: string): Promise<AccountRecord | undefined> {
+    const key = textKey('accounts', jid);
+    const [value] = await this.#access.store.getMany([key]);
+    return value === undefined ? undefined : decodeAccount(key, value);
+  }
+
+  /** Rejects with AccountExistsError if there is an account of that name, disabled or not. */
+  async create(jid: string, record: AccountRecord): Promise<void> {
+    const [existing] = await this.createMany([{ jid, record }]);
+    if (existing !== undefined) throw new AccountExistsError(`there is an account ${existing} already`);
+  }
+
+  /**
+   * Creates the accounts that do not exist and leaves the others as they are; resolves to the bare JIDs of the others, in
+   * their order (the second of two of one name among them). Not one batch: what was created before a StoreError stays.
+   */
+  createMany(accounts: readonly Account[]): Promise<readonly string[]> {
+    return this.#change(async () => {
+      const existing: string[] = [];
+      for (let start = 0; start < accounts.length; start += IMPORT_ENTRIES) {
+        existing.push(...(await this.#createSome(accounts.slice(start, start + IMPORT_ENTRIES))));
+      }
+      return existing;
+    });
+  }
+
+  /**
+   * Replaces the record by what `change` makes of it and resolves to that; no other change comes in between. Rejects with
+   * AccountUnknownError, or with what `change` throws.
+   */
+  update(jid: string, change: (record: AccountRecord) => AccountRecord): Promise<AccountRecord> {
+    return this.#change(async () => {
+      const record = await this.get(jid);
+      if (record === undefined) throw new AccountUnknownError(`there is no account ${jid}`);
+      const changed = change(record);
+      await this.#access.commit.write([{ type: 'put', key: textKey('accounts', jid), value: encodeAccount(changed) }]);
+      return changed;
+    });
+  }
+
+  /**
+   * Removes the account and everything it owns; resolves to false if there was none. In pieces, the account itself with
+   * the last one: if it is interrupted the account is still there and can be removed again, and nobody who takes the name
+   * later inherits anything.
+   */
+  remove(jid: string): Promise<boolean> {
+    return this.#change(async () => {
+      if ((await this.get(jid)) === undefined) return false;
+      for (const table of OWNER_TABLES.filter((name) => name !== 'accounts')) {
+        for await (const page of pagesOf(this.#access.store, ownerRange(table, jid), REMOVAL_ENTRIES)) {
+          await this.#access.commit.write(page.map(([key]) => ({ type: 'delete', key })));
+        }
+      }
+      await this.#access.commit.write(OWNER_TABLES.map((table) => deleteOwner(table, jid)));
+      return true;
+    });
+  }
+
+  /** A page of accounts in the order of their keys (by shard, then by JID): always the same order, not the alphabet's. */
+  async list(options: AccountListOptions): Promise<readonly Account[]> {
+    const accounts: Account[] = [];
+    for await (const account of this.#accountsFrom(options)) {
+      if (accounts.length >= options.limit) break;
+      accounts.push(account);
+    }
+    return accounts;
+  }
+
+  async count(domain?: string): Promise<number> {
+    let count = 0;
+    for (let shard = 0; shard < SHARDS; shard++) {
+      for await (const page of pagesOf(this.#access.store, shardRange('accounts', shard), PAGE_ENTRIES)) {
+        count += page.filter(([key]) => isOf(partsOf(key).owner, domain)).length;
+      }
+    }
+    return count;
+  }
+
+  async *#accountsFrom({ domain, after, limit }: AccountListOptions): AsyncGenerator<Account> {
+    const firstShard = after === undefined ? 0 : shardOf(after);
+    const pageEntries = Math.min(limit, PAGE_ENTRIES);
+    for (let shard = firstShard; shard < SHARDS; shard++) {
+      const whole = shardRange('accounts', shard);
+      const range: Range =
+        after !== undefined && shard === firstShard ? { ...whole, from: nextKey(textKey('accounts', after)) } : whole;
+      for await (const page of pagesOf(this.#access.store, range, pageEntries)) {
+        for (const [key, value] of page) {
+          const jid = partsOf(key).owner;
+          if (isOf(jid, domain)) yield { jid, record: decodeAccount(key, value) };
+        }
+      }
+    }
+  }
+
+  async #createSome(accounts: readonly Account[]): Promise<readonly string[]> {
+    const keys = accounts.map(({ jid }) => textKey('accounts', jid));
+    const values = await this.#access.store.getMany(keys);
+    const taken = new Set(accounts.filter((_, index) => values[index] !== undefined).map(({ jid }) => jid));
+    const existing: string[] = [];
+    const fresh: Account[] = [];
+    for (const account of accounts) {
+      if (taken.has(account.jid)) existing.push(account.jid);
+      else fresh.push(account);
+      taken.add(account.jid);
+    }
+    await this.#access.commit.write(
+      fresh.map(({ jid, record }) => ({ type: 'put', key: textKey('accounts', jid), value: encodeAccount(record) })),
+    );
+    return existing;
+  }
+
+  #change<Result>(change: () => Promise<Result>): Promise<Result> {
+    const changed = this.#lastChange.then(change);
+    this.#lastChange = changed.catch(() => undefined);
+    return changed;
+  }
+}
+
+function isOf(jid: string, domain: string | undefined): boolean {
+  return domain === undefined || jid.slice(jid.indexOf('@') + 1) === domain;
+}

@@ -1,0 +1,104 @@
+import { describeKey, restAsPosition } from './keys.ts';
+import { StoreError } from './ordered-store.ts';
+import type { Key } from './ordered-store.ts';
+
+/** One message of an account's log. */
+export interface LogEntry {
+  /** Microseconds since the epoch, unique and increasing per owner: the place in the log and the time of receipt. */
+  readonly position: number;
+  readonly flags: {
+    /** The archive may show it (XEP-0313). */
+    readonly archived: boolean;
+    /** It waits to be delivered, unless the cursor has passed it (XEP-0160). */
+    readonly pending: boolean;
+    /** The owner sent it. */
+    readonly sent: boolean;
+  };
+  /** The bare JID of the chat's other side. */
+  readonly peer: string;
+  /** The chat's number of this message; undefined for what is not counted. */
+  readonly sequence: number | undefined;
+  /** The whole stanza with `xmlns='jabber:client'` on its root; a byte string. */
+  readonly stanza: string;
+}
+
+/*
+ * The value, written by hand because every message passes here:
+ *   format 1 | flags 1 | sequence 8, big endian, 0 for none | length of peer 2 | peer, UTF-8 | stanza, to the end
+ */
+const FORMAT = 1;
+const FORMAT_AT = 0;
+const FLAGS_AT = 1;
+const SEQUENCE_AT = 2;
+const PEER_LENGTH_AT = 10;
+const PEER_AT = 12;
+const ARCHIVED = 1;
+const PENDING = 2;
+const SENT = 4;
+const MAX_PEER_BYTES = 0xffff;
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The entry as a value; its position is in the key. Throws RangeError for an impossible sequence or peer. */
+export function encodeEntry(entry: LogEntry): Uint8Array {
+  const { flags, peer, sequence, stanza } = entry;
+  const peerLength = Buffer.byteLength(peer, 'utf8');
+  if (peerLength > MAX_PEER_BYTES) throw new RangeError('the peer is no JID');
+  if (sequence !== undefined && (!Number.isSafeInteger(sequence) || sequence < 1)) {
+    throw new RangeError(`${sequence} is no sequence number`);
+  }
+  const number = sequence ?? 0;
+  const value = Buffer.allocUnsafe(PEER_AT + peerLength + stanza.length);
+  value[FORMAT_AT] = FORMAT;
+  value[FLAGS_AT] = (flags.archived ? ARCHIVED : 0) | (flags.pending ? PENDING : 0) | (flags.sent ? SENT : 0);
+  value.writeUInt32BE(Math.floor(number / 0x1_0000_0000), SEQUENCE_AT);
+  value.writeUInt32BE(number >>> 0, SEQUENCE_AT + 4);
+  value.writeUInt16BE(peerLength, PEER_LENGTH_AT);
+  value.write(peer, PEER_AT, 'utf8');
+  value.write(stanza, PEER_AT + peerLength, 'latin1');
+  return value;
+}
+
+/** The entry of a value. Throws StoreError `corrupt`. */
+export function decodeEntry(key: Key, value: Uint8Array): LogEntry {
+  const flags = flagsOf(key, value);
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const number = bytes.readUInt32BE(SEQUENCE_AT) * 0x1_0000_0000 + bytes.readUInt32BE(SEQUENCE_AT + 4);
+  if (!Number.isSafeInteger(number)) throw corrupt(key, 'the sequence number is too great');
+  const stanzaAt = value.length - stanzaLengthOf(key, value);
+  return {
+    position: restAsPosition(key),
+    flags,
+    peer: decodePeer(key, value.subarray(PEER_AT, stanzaAt)),
+    sequence: number === 0 ? undefined : number,
+    stanza: bytes.toString('latin1', stanzaAt),
+  };
+}
+
+/** The flags of an entry, without reading the rest. Throws StoreError `corrupt`. */
+export function flagsOf(key: Key, value: Uint8Array): LogEntry['flags'] {
+  if (value.length < PEER_AT) throw corrupt(key, 'it ends too early');
+  if (value[FORMAT_AT] !== FORMAT) throw corrupt(key, `its format is ${value[FORMAT_AT] ?? 0}, not ${FORMAT}`);
+  const flags = value[FLAGS_AT] ?? 0;
+  if (flags > (ARCHIVED | PENDING | SENT)) throw corrupt(key, `unknown flags ${flags}`);
+  return { archived: (flags & ARCHIVED) !== 0, pending: (flags & PENDING) !== 0, sent: (flags & SENT) !== 0 };
+}
+
+/** The bytes of an entry's stanza, without reading them. Throws StoreError `corrupt`. */
+export function stanzaLengthOf(key: Key, value: Uint8Array): number {
+  const peerLength = ((value[PEER_LENGTH_AT] ?? 0) << 8) + (value[PEER_LENGTH_AT + 1] ?? 0);
+  const length = value.length - PEER_AT - peerLength;
+  if (length < 0) throw corrupt(key, 'it ends too early');
+  return length;
+}
+
+function decodePeer(key: Key, bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw corrupt(key, 'the peer is not UTF-8');
+  }
+}
+
+function corrupt(key: Key, why: string): StoreError {
+  return new StoreError('corrupt', `cannot read ${describeKey(key)}: ${why}`);
+}

@@ -1,0 +1,138 @@
+import type { StorageAccess } from './access.ts';
+import { positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
+import { decodeEntry, encodeEntry, flagsOf, stanzaLengthOf } from './log-entry.ts';
+import type { LogEntry } from './log-entry.ts';
+import { pagesOf } from './ordered-store.ts';
+import type { Key, Write } from './ordered-store.ts';
+import { RecordReader, RecordWriter } from './record.ts';
+
+export type { LogEntry } from './log-entry.ts';
+
+export interface LogPageOptions {
+  /** Only entries behind this position. */
+  readonly after?: number | undefined;
+  /** Only entries before this position. */
+  readonly before?: number | undefined;
+  /** From the latest to the earliest. */
+  readonly reverse?: boolean;
+  readonly limit: number;
+}
+
+/** What waits for an account that is away. */
+export interface PendingUsage {
+  readonly count: number;
+  /** Bytes of the stanzas. */
+  readonly bytes: number;
+  /** The highest position the owner ever used as far as the store knows, pending or not; 0 for none. */
+  readonly lastPosition: number;
+}
+
+export interface TrimOptions {
+  /** Where the last piece ended (`next`); undefined for the beginning. */
+  readonly after?: number | undefined;
+  /** The last position to look at. */
+  readonly upTo: number;
+  /** Entries to look at. */
+  readonly limit: number;
+}
+
+/** One piece of trimming. */
+export interface TrimmedPiece {
+  readonly writes: Write[];
+  /** `after` of the next piece; undefined when this was the last. */
+  readonly next: number | undefined;
+}
+
+const CURSOR_FORMAT = 1;
+const USAGE_PAGE_ENTRIES = 64;
+
+/**
+ * One log per account of what it received and sent (docs/architecture.md). Archive and offline queue are two readings of
+ * it: an entry is pending while it is flagged so and the cursor has not passed it. What ends in `Writes` only prepares;
+ * the caller hands it to the group commit, together with what must stand or fall with it.
+ */
+export class MessageLog {
+  readonly #access: StorageAccess;
+
+  constructor(access: StorageAccess) {
+    this.#access = access;
+  }
+
+  /** Appends the entry. Throws RangeError for what cannot be written. */
+  appendWrites(owner: string, entry: LogEntry): Write[] {
+    return [{ type: 'put', key: positionKey('log', owner, entry.position), value: encodeEntry(entry) }];
+  }
+
+  /** Up to `limit` entries, archived or pending or neither: the reader chooses. */
+  async page(owner: string, options: LogPageOptions): Promise<readonly LogEntry[]> {
+    const { after, before, reverse = false, limit } = options;
+    const range = { ...positionRange('log', owner, after, before), reverse };
+    const entries = await this.#access.store.page(range, limit);
+    return entries.map(([key, value]) => decodeEntry(key, value));
+  }
+
+  /** The latest entry. */
+  async last(owner: string): Promise<LogEntry | undefined> {
+    const [entry] = await this.page(owner, { reverse: true, limit: 1 });
+    return entry;
+  }
+
+  /** The position up to which pending entries are done; 0 if none is. */
+  async cursor(owner: string): Promise<number> {
+    const key = cursorKey(owner);
+    const [value] = await this.#access.store.getMany([key]);
+    return value === undefined ? 0 : decodeCursor(key, value);
+  }
+
+  cursorWrites(owner: string, position: number): Write[] {
+    return [{ type: 'put', key: cursorKey(owner), value: new RecordWriter(CURSOR_FORMAT).number(position).end() }];
+  }
+
+  /**
+   * Deletes every entry up to `upTo` (inclusive), unread: only for a caller who knows that none of them is archived.
+   * Belongs into one batch with a cursor at or behind `upTo`, which keeps the positions from being used again.
+   */
+  trimWrites(owner: string, upTo: number): Write[] {
+    const { from, to } = positionRange('log', owner, undefined, upTo + 1);
+    return [{ type: 'deleteRange', from, to }];
+  }
+
+  /** Deletes the entries up to `upTo` that are not archived, piece by piece, so that a long log does not fill memory. */
+  async trimUnarchived(owner: string, { after, upTo, limit }: TrimOptions): Promise<TrimmedPiece> {
+    const entries = await this.#access.store.page(positionRange('log', owner, after, upTo + 1), limit);
+    const writes: Write[] = [];
+    for (const [key, value] of entries) {
+      if (!flagsOf(key, value).archived) writes.push({ type: 'delete', key });
+    }
+    const last = entries.at(-1);
+    return { writes, next: last === undefined || entries.length < limit ? undefined : restAsPosition(last[0]) };
+  }
+
+  /** Counts what is pending behind the cursor, page by page. */
+  async pendingUsage(owner: string): Promise<PendingUsage> {
+    let count = 0;
+    let bytes = 0;
+    const cursor = await this.cursor(owner);
+    const behind = positionRange('log', owner, cursor, undefined);
+    for await (const page of pagesOf(this.#access.store, behind, USAGE_PAGE_ENTRIES)) {
+      for (const [key, value] of page) {
+        if (!flagsOf(key, value).pending) continue;
+        count++;
+        bytes += stanzaLengthOf(key, value);
+      }
+    }
+    const last = await this.last(owner);
+    return { count, bytes, lastPosition: Math.max(cursor, last?.position ?? 0) };
+  }
+}
+
+function cursorKey(owner: string): Key {
+  return textKey('cursors', owner);
+}
+
+function decodeCursor(key: Key, value: Uint8Array): number {
+  const reader = new RecordReader(key, value, CURSOR_FORMAT);
+  const position = reader.number();
+  reader.end();
+  return position;
+}

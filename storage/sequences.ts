@@ -1,0 +1,58 @@
+import type { StorageAccess } from './access.ts';
+import { shardOf, textKey } from './keys.ts';
+import type { Key, Write } from './ordered-store.ts';
+import { RecordReader, RecordWriter } from './record.ts';
+
+const FORMAT = 1;
+/** No bare JID contains a space (RFC 7622 3.3: the localpart is a UsernameCaseMapped string; neither does a domain). */
+const SEPARATOR = ' ';
+
+/**
+ * The key of the chat between two bare JIDs, the same from both sides: the smaller one, a space, the greater one (compared
+ * by UTF-16 code units). A room's chat key is the room's JID. Throws RangeError for a JID with a space.
+ */
+export function chatKey(one: string, other: string): string {
+  if (one.includes(SEPARATOR) || other.includes(SEPARATOR)) throw new RangeError('a bare JID has no space');
+  return one < other ? one + SEPARATOR + other : other + SEPARATOR + one;
+}
+
+/** The shard a chat belongs to: that of the room, or of the smaller of the two bare JIDs. */
+export function shardOfChat(chat: string): number {
+  return shardOf(sidesOf(chat).owner);
+}
+
+/** The last number of each chat (docs/architecture.md, sequence ids). */
+export class Sequences {
+  readonly #access: StorageAccess;
+
+  constructor(access: StorageAccess) {
+    this.#access = access;
+  }
+
+  /** The last number the chat has given; 0 if none. Rejects with StoreError. */
+  async load(chat: string): Promise<number> {
+    const key = keyOf(chat);
+    const [value] = await this.#access.store.getMany([key]);
+    if (value === undefined) return 0;
+    const reader = new RecordReader(key, value, FORMAT);
+    const number = reader.number();
+    reader.end();
+    return number;
+  }
+
+  /** Records `number` as the chat's last; for the batch that holds the message of that number. */
+  putWrites(chat: string, number: number): Write[] {
+    return [{ type: 'put', key: keyOf(chat), value: new RecordWriter(FORMAT).number(number).end() }];
+  }
+}
+
+function keyOf(chat: string): Key {
+  const { owner, other } = sidesOf(chat);
+  return textKey('sequences', owner, other);
+}
+
+function sidesOf(chat: string): { owner: string; other: string } {
+  const separator = chat.indexOf(SEPARATOR);
+  if (separator < 0) return { owner: chat, other: '' };
+  return { owner: chat.slice(0, separator), other: chat.slice(separator + 1) };
+}

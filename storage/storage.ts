@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import { Accounts } from './accounts.ts';
+import { MemoryStore } from './backends/memory.ts';
+import { Documents } from './documents.ts';
+import { GroupCommit } from './group-commit.ts';
+import { MessageLog } from './message-log.ts';
+import { migrate } from './migrations.ts';
+import type { OrderedStore } from './ordered-store.ts';
+import { Rosters } from './rosters.ts';
+import { Sequences } from './sequences.ts';
+import { ServerKeys } from './server-keys.ts';
+import type { RandomBytes } from './server-keys.ts';
+
+export interface StorageOptions {
+  /** `memory` forgets everything at the end of the process. */
+  readonly backend: 'level' | 'memory';
+  /** Where `level` keeps its files; made, with mode 0700, if it does not exist. `memory` ignores it. */
+  readonly directory: string;
+  /** `sync`: what is committed survives power loss. `process`: it survives kill -9. */
+  readonly durability: 'sync' | 'process';
+  /** Bytes that may wait for the disk before `commit.isFull`. Default 8 MB. */
+  readonly maxQueuedBytes?: number;
+  /** Default: node:crypto. */
+  readonly randomBytes?: RandomBytes;
+  /** Told what a listener of a commit threw. Default: a warning of the process. */
+  readonly reportError?: (error: unknown) => void;
+}
+
+/** Everything Posthorn keeps. */
+export interface Storage {
+  readonly accounts: Accounts;
+  readonly rosters: Rosters;
+  readonly log: MessageLog;
+  readonly sequences: Sequences;
+  readonly documents: Documents;
+  readonly serverKeys: ServerKeys;
+  /** Where every write joins; the order in which it settles is the order of adding. */
+  readonly commit: GroupCommit;
+  /** Commits what waits, then closes the backend. */
+  close(): Promise<void>;
+}
+
+/** Opens the backend, brings its layout up to date and offers the typed stores. Rejects with StoreError. */
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const store = await openBackend(options);
+  try {
+    await migrate(store);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  return storageOver(store, options);
+}
+
+/** The typed stores over a store whose layout is up to date. */
+export function storageOver(
+  store: OrderedStore,
+  options: Pick<StorageOptions, 'maxQueuedBytes' | 'randomBytes' | 'reportError'> = {},
+): Storage {
+  const commit = new GroupCommit(store, {
+    ...(options.maxQueuedBytes !== undefined && { maxBytes: options.maxQueuedBytes }),
+    ...(options.reportError !== undefined && { reportError: options.reportError }),
+  });
+  const access = { store, commit };
+  return {
+    accounts: new Accounts(access),
+    rosters: new Rosters(access),
+    log: new MessageLog(access),
+    sequences: new Sequences(access),
+    documents: new Documents(access),
+    serverKeys: new ServerKeys(access, options.randomBytes ?? randomBytes),
+    commit,
+    close: async () => {
+      await commit.close();
+      await store.close();
+    },
+  };
+}
+
+async function openBackend({ backend, directory, durability }: StorageOptions): Promise<OrderedStore> {
+  switch (backend) {
+    case 'memory':
+      return new MemoryStore();
+    case 'level': {
+      // Only now: the memory backend must work where LevelDB's native code cannot be loaded.
+      const { openLevelStore } = await import('./backends/level.ts');
+      return await openLevelStore({ directory, durability });
+    }
+  }
+}
