@@ -1,0 +1,69 @@
+import { isIPv4 } from 'node:net';
+
+import type { Config } from './options.ts';
+
+/** Options that are fine each by itself and wrong together. */
+export interface Contradiction {
+  /** The option to blame, by its names in TOML. */
+  readonly path: readonly string[];
+  readonly found: unknown;
+  /** Completes the sentence "must be ...". */
+  readonly allowed: string;
+}
+
+/**
+ * Finds options that contradict each other.
+ * @param sound whether an option, `c2s.port`, holds what the operator gave it: those that do not are left out
+ */
+export function contradictions(config: Config, sound: (path: string) => boolean): Contradiction[] {
+  return [...unauthenticatedAboveLimit(config, sound), ...sharedPorts(config, sound), ...uncovered(config, sound)];
+}
+
+function unauthenticatedAboveLimit({ c2s }: Config, sound: (path: string) => boolean): Contradiction[] {
+  if (!sound('c2s.max_stanza_bytes') || !sound('c2s.max_stanza_bytes_unauthenticated')) return [];
+  if (c2s.maxStanzaBytesUnauthenticated <= c2s.maxStanzaBytes) return [];
+  const allowed = `at most c2s.max_stanza_bytes, ${c2s.maxStanzaBytes}`;
+  return [{ path: ['c2s', 'max_stanza_bytes_unauthenticated'], found: c2s.maxStanzaBytesUnauthenticated, allowed }];
+}
+
+function sharedPorts({ c2s, http, operations }: Config, sound: (path: string) => boolean): Contradiction[] {
+  const listeners = [
+    { path: ['c2s', 'port'], port: c2s.port, addresses: c2s.addresses, from: 'c2s.addresses' },
+    { path: ['c2s', 'tls_port'], port: c2s.tlsPort, addresses: c2s.addresses, from: 'c2s.addresses' },
+    { path: ['http', 'port'], port: http.port, addresses: http.addresses, from: 'http.addresses' },
+    {
+      path: ['operations', 'port'],
+      port: operations.port,
+      addresses: [operations.address],
+      from: 'operations.address',
+    },
+  ].filter(({ path, port, from }) => port !== false && port !== 0 && sound(path.join('.')) && sound(from));
+  return listeners.flatMap((listener, index) => {
+    const earlier = listeners
+      .slice(0, index)
+      .find(({ port, addresses }) => port === listener.port && overlap(addresses, listener.addresses));
+    if (earlier === undefined) return [];
+    const allowed = `another port than that of ${earlier.path.join('.')}, which listens on the same address`;
+    return [{ path: listener.path, found: listener.port, allowed }];
+  });
+}
+
+/** Whether two listeners of one port would want the same address. */
+function overlap(some: readonly string[], others: readonly string[]): boolean {
+  return some.some((one) =>
+    others.some(
+      (other) =>
+        one === other || (isIPv4(one) === isIPv4(other) && [one, other].some((ip) => /^(0\.0\.0\.0|::)$/.test(ip))),
+    ),
+  );
+}
+
+function uncovered({ domains, tls }: Config, sound: (path: string) => boolean): Contradiction[] {
+  if (tls.certificates.length === 0 || !sound('tls.certificates') || !sound('domains')) return [];
+  const names = new Set(tls.certificates.flatMap((entry) => entry.domains));
+  return domains.flatMap((domain, index) => {
+    if (names.has(domain) || names.has(domain.replace(/^[^.]+/, '*'))) return [];
+    const allowed = 'among the domains of one of tls.certificates, since some are configured';
+    return [{ path: ['domains', String(index)], found: domain, allowed }];
+  });
+}
