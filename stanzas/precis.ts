@@ -23,6 +23,8 @@ export class PrecisError extends Error {
   }
 }
 
+// Frozen, so that no update of Node changes what is valid. Lower case and NFC are Node's: Unicode keeps them stable for
+// what is assigned.
 const classes = new CodePointTable<PrecisClass>(PRECIS_CLASSES);
 
 const IDENTIFIER_ASCII = /^[\x21-\x7e]+$/;
