@@ -13,6 +13,8 @@ export interface LevelStoreOptions {
   readonly durability: 'sync' | 'process';
   /** Makes the database of a directory, not yet open. Default: LevelDB; tests put faults in between. */
   readonly makeDatabase?: (directory: string) => LevelDatabase;
+  /** Rejects if the disk has no room for so many bytes. Default: tries it. */
+  readonly probeRoom?: (directory: string, bytes: number) => Promise<void>;
 }
 
 export type LevelDatabase = ClassicLevel<Uint8Array, Uint8Array>;
@@ -21,6 +23,8 @@ export type LevelDatabase = ClassicLevel<Uint8Array, Uint8Array>;
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What opening after a failure may write (recovered tables, a manifest), with as much again to go on with. */
 const ROOM_BYTES = 2 * WRITE_BUFFER_BYTES;
+/** What the C library says for ENOSPC and EDQUOT, all that LevelDB passes on, and what Node.js says. */
+const DISK_FULL = /no space left on device|disk quota exceeded|ENOSPC|EDQUOT/i;
 const RANGE_PAGE_KEYS = 1000;
 /** Bytes fetched in one go to the thread pool while paging. */
 const PAGE_BYTES = 256 * 1024;
@@ -55,6 +59,7 @@ class LevelStore implements OrderedStore {
   readonly #directory: string;
   readonly #isSynced: boolean;
   readonly #makeDatabase: (directory: string) => LevelDatabase;
+  readonly #probeRoom: (directory: string, bytes: number) => Promise<void>;
   #database: LevelDatabase | undefined;
   #opening: Promise<LevelDatabase> | undefined;
   /** Batches take effect one after the other: a range is read before it is deleted. */
@@ -69,6 +74,7 @@ class LevelStore implements OrderedStore {
     this.#directory = options.directory;
     this.#isSynced = options.durability === 'sync';
     this.#makeDatabase = options.makeDatabase ?? makeLevelDatabase;
+    this.#probeRoom = options.probeRoom ?? probeRoom;
   }
 
   async open(): Promise<void> {
@@ -150,7 +156,7 @@ class LevelStore implements OrderedStore {
   }
 
   async #reopen(failedKeys: Key[]): Promise<void> {
-    await probeRoom(this.#directory, ROOM_BYTES);
+    await this.#probeRoom(this.#directory, ROOM_BYTES);
     const database = await this.#current();
     // The old database answers as if the failed batch had not been: it applies a batch to its memory last.
     const values = await database.getMany(failedKeys);
@@ -160,26 +166,27 @@ class LevelStore implements OrderedStore {
     });
     this.#failedKeys = undefined;
     this.#database = undefined;
-    await database.close();
-    await this.#openDatabase();
+    await this.#openDatabase(database);
   }
 
-  async #openDatabase(): Promise<LevelDatabase> {
-    this.#opening ??= this.#open();
-    try {
-      return await this.#opening;
-    } finally {
+  /** Opens the database, once for all who ask meanwhile. */
+  #openDatabase(previous?: LevelDatabase): Promise<LevelDatabase> {
+    this.#opening ??= this.#open(previous).finally(() => {
       this.#opening = undefined;
-    }
+    });
+    return this.#opening;
   }
 
-  async #open(): Promise<LevelDatabase> {
-    const database = this.#makeDatabase(this.#directory);
+  async #open(previous: LevelDatabase | undefined): Promise<LevelDatabase> {
+    let database: LevelDatabase | undefined;
     try {
+      // Within the opening: until it is closed it holds the directory.
+      await previous?.close();
+      database = this.#makeDatabase(this.#directory);
       await database.open();
       if (this.#undo.length > 0) await this.#commit(database, this.#undo);
     } catch (error) {
-      await database.close().catch(() => undefined);
+      await database?.close().catch(() => undefined);
       throw this.#storeError(error);
     }
     this.#undo = [];
@@ -209,7 +216,7 @@ class LevelStore implements OrderedStore {
     if (error instanceof StoreError) return error;
     const reason = deepest(error);
     const message = reason.message;
-    if (message.includes('No space left on device') || message.includes('Disk quota exceeded')) {
+    if (DISK_FULL.test(message)) {
       return new StoreError('full', `the disk of ${this.#directory} is full: ${message}`, { cause: error });
     }
     if (reason.code === 'LEVEL_LOCKED') {

@@ -1,10 +1,11 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { makeLevelDatabase, openLevelStore } from '../../../storage/backends/level.ts';
 import type { LevelDatabase } from '../../../storage/backends/level.ts';
 import { StoreError } from '../../../storage/ordered-store.ts';
-import type { OrderedStore, Write } from '../../../storage/ordered-store.ts';
+import type { Entry, OrderedStore, Write } from '../../../storage/ordered-store.ts';
 import { orderedStoreSuite } from '../ordered-store.suite.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 
@@ -91,6 +92,25 @@ describe('LevelDB', () => {
       await store.close();
     });
 
+    it('leaves the database open to readers until there is room', async () => {
+      const faults = new Faults();
+      const store = await faults.open(directory.path);
+      await store.write([put('a', '1')]);
+      faults.failNextWrite = 'IO error: 000003.log: No space left on device';
+      await store.write([put('a', '2')]).catch((reason: unknown) => reason);
+      for (const words of ['ENOSPC: no space left on device, write', 'EDQUOT: disk quota exceeded, write']) {
+        faults.lackOfRoom = new Error(words);
+        const error = await store.write([put('a', '3')]).catch((reason: unknown) => reason);
+        expect(error).to.be.instanceOf(StoreError).with.property('code', 'full');
+        expect(await read(store, 'a')).to.equal('1');
+      }
+      expect(faults.opened).to.equal(1);
+      faults.lackOfRoom = undefined;
+      await store.write([put('a', '4')]);
+      expect(await read(store, 'a')).to.equal('4');
+      await store.close();
+    });
+
     it('undoes what the disk has kept of the batch it reported as failed', async () => {
       const faults = new Faults();
       const store = await faults.open(directory.path);
@@ -116,17 +136,28 @@ describe('LevelDB', () => {
     it('answers readers whom the reopening interrupts', async () => {
       const faults = new Faults();
       const store = await faults.open(directory.path);
-      await store.write([put('a', '1')]);
+      const keys = Array.from({ length: 40 }, (_, index) => `key ${index + 10}`);
+      const value = new Uint8Array(100_000);
+      await store.write(keys.map((key): Write => ({ type: 'put', key: text(key), value })));
       faults.failNextWrite = 'IO error: disk';
-      await store.write([put('a', '2')]).catch((reason: unknown) => reason);
-      const written = store.write([put('b', '2')]);
-      const seen: (string | undefined)[] = [];
-      const readers = Array.from({ length: 20 }, async () => {
-        for (let turn = 0; turn < 20; turn++) seen.push(await read(store, 'a'));
-      });
-      await Promise.all([written, ...readers]);
+      await store.write([put('key 10', 'refused')]).catch((reason: unknown) => reason);
+      // A page of so many bytes takes several steps; the database is closed while it is between two of them.
+      const pages: Promise<readonly Entry[]>[] = [];
+      faults.beforeClose = async () => {
+        await turn();
+        pages.push(store.page({ from: text('a'), to: text('z') }, 100));
+        for (let count = 0; count < 200; count++) await turn();
+      };
+      pages.push(store.page({ from: text('a'), to: text('z') }, 100));
+      await store.write([put('zenith', '2')]);
       expect(faults.opened).to.equal(2);
-      expect(new Set(seen)).to.deep.equal(new Set(['1']));
+      expect(pages).to.have.lengthOf(2);
+      for (const page of await Promise.all(pages)) {
+        expect(page.map(([key, read]) => `${Buffer.from(key).toString()}: ${read.length}`)).to.deep.equal(
+          keys.map((key) => `${key}: 100000`),
+        );
+      }
+      faults.beforeClose = undefined;
       await store.close();
     });
 
@@ -154,13 +185,20 @@ class Faults {
   /** The failed batch is found on the disk when the database is opened again: written, but the fsync failed. */
   keepsFailedWrite = false;
   failNextOpen = false;
+  lackOfRoom: Error | undefined;
+  beforeClose: (() => Promise<void>) | undefined;
   opened = 0;
   /** Writes found on the disk although they had failed. */
   kept = 0;
   #failed: { type: 'put' | 'del'; key: Uint8Array; value: Uint8Array }[] = [];
 
   open(directory: string): Promise<OrderedStore> {
-    return openLevelStore({ directory, durability: 'process', makeDatabase: (path) => this.#make(path) });
+    return openLevelStore({
+      directory,
+      durability: 'process',
+      makeDatabase: (path) => this.#make(path),
+      probeRoom: () => (this.lackOfRoom === undefined ? Promise.resolve() : Promise.reject(this.lackOfRoom)),
+    });
   }
 
   #make(path: string): LevelDatabase {
@@ -178,6 +216,11 @@ class Faults {
         await database.batch(this.#failed);
       }
       this.#failed = [];
+    };
+    const close = database.close.bind(database);
+    database.close = async () => {
+      await this.beforeClose?.();
+      await close();
     };
     const batch = database.batch.bind(database) as () => ReturnType<LevelDatabase['batch']>;
     const failing = (): unknown => {
