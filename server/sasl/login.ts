@@ -1,0 +1,125 @@
+import { createHmac } from 'node:crypto';
+
+import { Jid, JidError, tryParseJid } from '../../stanzas/jid.ts';
+import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
+import type { FailureThrottle } from './failure-throttle.ts';
+import { PasswordWorkRefused, type PasswordWork } from './password-work.ts';
+import { SaslError } from './sasl-error.ts';
+import { HASHES, SALT_BYTES } from './scram-keys.ts';
+
+/** What is kept of an account for its logins. */
+export interface StoredCredentials {
+  readonly credentials: Credentials;
+  readonly disabled: boolean;
+}
+
+/** Where keys come from: the accounts, as far as SASL may see them. */
+export interface CredentialSource {
+  /** The keys of a prepared bare JID; undefined when there is no such account. */
+  credentials(bareJid: string): Promise<StoredCredentials | undefined>;
+}
+
+/** What a login is checked against. */
+export interface LoginContext {
+  /** The prepared domain that the stream was opened to. */
+  readonly domain: string;
+  /** The remote address, as a string without a port. */
+  readonly address: string;
+  readonly accounts: CredentialSource;
+  readonly throttle: FailureThrottle;
+  readonly work: PasswordWork;
+  /** The server's own, the same after every restart: an unknown user's salt must never change. */
+  readonly secret: Uint8Array;
+  /** Iterations of new keys, and so of an unknown user's. */
+  readonly iterations: number;
+}
+
+/**
+ * One attempt to log in as somebody. An unknown user, a user without keys for the mechanism and a name that cannot be
+ * one all look like a wrong password: decoy keys, the same steps, the same answer (RFC 6120 6.5.10).
+ */
+export class Login {
+  /** The prepared localpart, or the claimed name where it cannot be prepared. */
+  readonly username: string;
+  readonly bareJid: string;
+  readonly #context: LoginContext;
+  readonly #found: StoredCredentials | undefined;
+
+  private constructor(context: LoginContext, username: string, found: StoredCredentials | undefined) {
+    this.#context = context;
+    this.username = username;
+    this.bareJid = `${username}@${context.domain}`;
+    this.#found = found;
+  }
+
+  /**
+   * Looks up who the client says it is.
+   * @param authzid may only name the user itself (RFC 6120 6.3.8); '' is none (RFC 6120 6.6)
+   * @throws SaslError invalid-authzid, which depends on nothing that the server keeps
+   */
+  static async claim(context: LoginContext, username: string, authzid: string | undefined): Promise<Login> {
+    const jid = prepare(username, context.domain);
+    if (authzid !== undefined && authzid !== '') {
+      // a full JID is not equal to the bare one either
+      if (jid === undefined || tryParseJid(authzid)?.equals(jid) !== true) throw new SaslError('invalid-authzid');
+    }
+    if (jid === undefined) return new Login(context, username, undefined);
+    return new Login(context, jid.local, await context.accounts.credentials(jid.bare));
+  }
+
+  /** The account's keys for this hash, or decoys that are the same every time and belong to no password. */
+  keys(hash: ScramHash): ScramKeys {
+    const decoy = this.#decoy(hash); // made for everybody, so that the time it takes tells nothing
+    return this.#found?.credentials[hash] ?? decoy;
+  }
+
+  /** The hashes the account has keys for; all of them for an unknown user. */
+  has(hash: ScramHash): boolean {
+    return this.#found === undefined || this.#found.credentials[hash] !== undefined;
+  }
+
+  /**
+   * Judges the attempt when its turn has come; a wrong one is answered late.
+   * @param hash whose keys `check` looks at
+   * @param check what the mechanism found; undefined is wrong
+   * @throws SaslError not-authorized, account-disabled (only after a correct password), temporary-auth-failure
+   */
+  async judge<T>(hash: ScramHash, check: () => T | undefined | Promise<T | undefined>): Promise<T> {
+    const { throttle, address } = this.#context;
+    if (!(await throttle.admit(address, this.bareJid))) throw new SaslError('temporary-auth-failure');
+    const result = await this.#unlessRefused(check);
+    if (result === undefined || this.#found?.credentials[hash] === undefined) {
+      await throttle.failed(address, this.bareJid);
+      throw new SaslError('not-authorized');
+    }
+    throttle.succeeded(address, this.bareJid);
+    if (this.#found.disabled) throw new SaslError('account-disabled');
+    return result;
+  }
+
+  async #unlessRefused<T>(check: () => T | Promise<T>): Promise<T> {
+    try {
+      return await check();
+    } catch (error) {
+      if (error instanceof PasswordWorkRefused) throw new SaslError('temporary-auth-failure');
+      throw error;
+    }
+  }
+
+  /** Its keys share their bytes: judge refuses them whatever the proof, and only the salt is ever seen. */
+  #decoy(hash: ScramHash): ScramKeys {
+    const { secret, iterations } = this.#context;
+    const bytes = createHmac('sha512', secret).update(`${hash}\0${this.bareJid}`, 'utf8').digest();
+    const key = bytes.subarray(0, HASHES[hash].lengthBytes);
+    return { salt: bytes.subarray(0, SALT_BYTES), iterations, storedKey: key, serverKey: key };
+  }
+}
+
+function prepare(username: string, domain: string): Jid | undefined {
+  try {
+    return Jid.of(username, domain);
+  } catch (error) {
+    if (error instanceof JidError) return undefined; // no account can have it: as unknown as any other
+    throw error;
+  }
+}
