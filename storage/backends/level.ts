@@ -3,6 +3,7 @@ import { ClassicLevel } from 'classic-level';
 import { StoreError } from '../ordered-store.ts';
 import type { Entry, Key, OrderedStore, Range, Write } from '../ordered-store.ts';
 import { probeRoom } from './disk-room.ts';
+import { levelError } from './level-error.ts';
 import { withoutRanges } from './simple-writes.ts';
 import type { SimpleWrite } from './simple-writes.ts';
 
@@ -23,8 +24,6 @@ export type LevelDatabase = ClassicLevel<Uint8Array, Uint8Array>;
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What opening after a failure may write (recovered tables, a manifest), with as much again to go on with. */
 const ROOM_BYTES = 2 * WRITE_BUFFER_BYTES;
-/** What the C library says for ENOSPC and EDQUOT, all that LevelDB passes on, and what Node.js says. */
-const DISK_FULL = /no space left on device|disk quota exceeded|ENOSPC|EDQUOT/i;
 const RANGE_PAGE_KEYS = 1000;
 /** Bytes fetched in one go to the thread pool while paging. */
 const PAGE_BYTES = 256 * 1024;
@@ -81,7 +80,7 @@ class LevelStore implements OrderedStore {
     try {
       await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     } catch (error) {
-      throw this.#storeError(error);
+      throw levelError(this.#directory, error);
     }
     await this.#openDatabase();
   }
@@ -141,7 +140,7 @@ class LevelStore implements OrderedStore {
         throw error;
       }
     } catch (error) {
-      throw this.#storeError(error);
+      throw levelError(this.#directory, error);
     }
   }
 
@@ -187,7 +186,7 @@ class LevelStore implements OrderedStore {
       if (this.#undo.length > 0) await this.#commit(database, this.#undo);
     } catch (error) {
       await database?.close().catch(() => undefined);
-      throw this.#storeError(error);
+      throw levelError(this.#directory, error);
     }
     this.#undo = [];
     this.#database = database;
@@ -207,25 +206,9 @@ class LevelStore implements OrderedStore {
         return await read(database);
       } catch (error) {
         // Read again what a reopening has interrupted.
-        if (database === this.#database) throw this.#storeError(error);
+        if (database === this.#database) throw levelError(this.#directory, error);
       }
     }
-  }
-
-  #storeError(error: unknown): StoreError {
-    if (error instanceof StoreError) return error;
-    const reason = deepest(error);
-    const message = reason.message;
-    if (DISK_FULL.test(message)) {
-      return new StoreError('full', `the disk of ${this.#directory} is full: ${message}`, { cause: error });
-    }
-    if (reason.code === 'LEVEL_LOCKED') {
-      return new StoreError('locked', `${this.#directory} is in use by another process`, { cause: error });
-    }
-    if (reason.code === 'LEVEL_CORRUPTION') {
-      return new StoreError('corrupt', `the database in ${this.#directory} is damaged: ${message}`, { cause: error });
-    }
-    return new StoreError('failed', `the database in ${this.#directory} failed: ${message}`, { cause: error });
   }
 }
 
@@ -241,14 +224,6 @@ async function* keysOf(database: LevelDatabase, from: Key, to: Key): AsyncGenera
   } finally {
     await iterator.close();
   }
-}
-
-/** The error at the root of a chain of causes: the one the system gave. */
-function deepest(error: unknown): { message: string; code: unknown } {
-  let current = error;
-  while (current instanceof Error && current.cause instanceof Error) current = current.cause;
-  if (!(current instanceof Error)) return { message: String(current), code: undefined };
-  return { message: current.message, code: 'code' in current ? current.code : undefined };
 }
 
 function closed(): StoreError {
