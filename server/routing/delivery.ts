@@ -1,0 +1,62 @@
+import type { Jid } from '../../stanzas/jid.ts';
+import type { MessageType } from '../../stanzas/stanza.ts';
+
+/** What the delivery rules need to know of a session. */
+export interface Resource {
+  readonly jid: Jid;
+  /** Priority of its presence (RFC 6121 4.7.2.3); undefined for a connected resource that is not available. */
+  readonly priority: number | undefined;
+}
+
+/** What becomes of a message (RFC 6121 8.5.4: D, M and A, O, E, S). */
+export type MessageFate<R extends Resource> =
+  | { readonly kind: 'deliver'; readonly to: readonly R[] }
+  | { readonly kind: 'store' }
+  | { readonly kind: 'refuse' }
+  | { readonly kind: 'ignore' };
+
+const STORE = { kind: 'store' } as const;
+const REFUSE = { kind: 'refuse' } as const;
+const IGNORE = { kind: 'ignore' } as const;
+
+/**
+ * The rules of RFC 6121 8.5.2 and 8.5.3 for a message to an account that exists. Where the RFC leaves a choice: messages
+ * wait rather than bounce (O), go to the most available resources (M), and what cannot be delivered is refused (E).
+ */
+export function messageFate<R extends Resource>(type: MessageType, to: Jid, resources: readonly R[]): MessageFate<R> {
+  if (!to.isBare) {
+    // 8.5.3.1: an available or merely connected resource that matches exactly
+    const match = resources.find((resource) => resource.jid.full === to.full);
+    if (match !== undefined) return { kind: 'deliver', to: [match] };
+    // 8.5.3.2.1
+    if (type === 'error') return IGNORE;
+    if (type !== 'chat') return REFUSE;
+    // "chat" goes on as if to the bare JID
+  }
+  switch (type) {
+    case 'groupchat':
+      return REFUSE; // 8.5.2.1.1, 8.5.2.2.1
+    case 'error':
+      return IGNORE;
+    case 'headline': {
+      const all = nonNegative(resources);
+      return all.length === 0 ? IGNORE : { kind: 'deliver', to: all };
+    }
+    case 'normal':
+    case 'chat': {
+      const most = mostAvailable(resources);
+      return most.length === 0 ? STORE : { kind: 'deliver', to: most };
+    }
+  }
+}
+
+function nonNegative<R extends Resource>(resources: readonly R[]): readonly R[] {
+  return resources.filter(({ priority }) => priority !== undefined && priority >= 0);
+}
+
+/** All resources that share the highest non-negative priority. */
+export function mostAvailable<R extends Resource>(resources: readonly R[]): readonly R[] {
+  let highest = 0;
+  for (const { priority } of resources) if (priority !== undefined && priority > highest) highest = priority;
+  return resources.filter(({ priority }) => priority === highest);
+}

@@ -1,0 +1,56 @@
+/** Does its work at once, or returns a promise for when it is done. It must not throw. */
+export type Work<Item> = (item: Item) => void | Promise<void>;
+
+/**
+ * Handles items one after the other, in the order of `put` (RFC 6120 10.1). While the work is synchronous an item costs
+ * no promise and no turn of the loop; once an item has to wait, those behind it wait in order.
+ */
+export class Mailbox<Item> {
+  readonly #work: Work<Item>;
+  #waiting: Item[] | undefined;
+  #busy = false;
+
+  constructor(work: Work<Item>) {
+    this.#work = work;
+  }
+
+  /** Whether an item put now would be handled before `put` returns. */
+  get isIdle(): boolean {
+    return !this.#busy;
+  }
+
+  /** How many items wait behind the one at work. */
+  get waiting(): number {
+    return this.#waiting?.length ?? 0;
+  }
+
+  put(item: Item): void {
+    if (this.#busy) {
+      (this.#waiting ??= []).push(item);
+      return;
+    }
+    this.#busy = true;
+    const pending = this.#work(item);
+    if (pending === undefined) this.#drain();
+    else void pending.finally(() => this.#drain());
+  }
+
+  #drain(): void {
+    // Work may put further items while this runs; they join the end of the same array.
+    let next = 0;
+    while (this.#waiting !== undefined) {
+      const items = this.#waiting;
+      if (next >= items.length) {
+        this.#waiting = undefined;
+        break;
+      }
+      const pending = this.#work(items[next++]!);
+      if (pending !== undefined) {
+        this.#waiting = next < items.length ? items.slice(next) : undefined;
+        void pending.finally(() => this.#drain());
+        return;
+      }
+    }
+    this.#busy = false;
+  }
+}

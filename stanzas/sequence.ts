@@ -1,0 +1,31 @@
+import { escapeAttribute, toByteString } from './byte-string.ts';
+import type { Child } from './frame.ts';
+import { NS } from './namespaces.ts';
+import type { Stanza } from './stanza.ts';
+
+/**
+ * Adds the message's place in its chat: `<sequence by='montague.lit' chat='juliet@capulet.lit' n='42'/>`.
+ *
+ * @param by the receiving account's domain, whose word the client takes
+ * @param chat the other side as the receiver knows it: the peer's bare JID
+ * @param n 1, 2, 3, ... without gaps, the same on all devices of both sides
+ */
+export function withSequence(message: Stanza, by: string, chat: string, n: number): Stanza {
+  const bytes =
+    `<sequence xmlns='${NS.SEQUENCE}' by='${attribute(by)}' chat='${attribute(chat)}'` + ` n='${String(n)}'/>`;
+  return message.withChild('sequence', NS.SEQUENCE, bytes);
+}
+
+/** Removes numbers that claim to be ours, before ours is written: a client may trust every `by` of its own server. */
+export function withoutForgedSequence(message: Stanza, isOurs: (domain: string) => boolean): Stanza {
+  const forged = (child: Child): boolean => {
+    if (child.namespace !== NS.SEQUENCE) return false;
+    const by = message.parse(child).attribute('by');
+    return by === undefined || isOurs(by);
+  };
+  return message.withoutChildren(forged);
+}
+
+function attribute(text: string): string {
+  return toByteString(escapeAttribute(text));
+}

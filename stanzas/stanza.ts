@@ -1,0 +1,201 @@
+import { escapeAttribute, toByteString } from './byte-string.ts';
+import { parseElement, scopeWith, type Element } from './element.ts';
+import type { Child, Frame } from './frame.ts';
+import type { Jid } from './jid.ts';
+import { NS } from './namespaces.ts';
+import type { StanzaError } from './stanza-error.ts';
+
+/** The three kinds of RFC 6120 8. */
+export type StanzaKind = 'message' | 'presence' | 'iq';
+
+/** The common attributes of RFC 6120 8.1. */
+export interface StanzaHeader {
+  readonly to?: Jid | undefined;
+  readonly from?: Jid | undefined;
+  readonly id?: string | undefined;
+  readonly type?: string | undefined;
+  readonly lang?: string | undefined;
+}
+
+const NO_CHILDREN: readonly Child[] = [];
+
+/** The kind of a first-level element, or undefined when it is no stanza. */
+export function stanzaKind(frame: Pick<Frame, 'name' | 'namespace'>): StanzaKind | undefined {
+  if (frame.namespace !== NS.CLIENT && frame.namespace !== NS.SERVER) return undefined;
+  const { name } = frame;
+  return name === 'message' || name === 'presence' || name === 'iq' ? name : undefined;
+}
+
+/**
+ * A stanza as it travels: a header, the bytes between its tags, and a table of its top-level children. Immutable; the
+ * root tag is written anew for whoever receives it, the content is never parsed on the way.
+ */
+export class Stanza {
+  readonly kind: StanzaKind;
+  readonly to: Jid | undefined;
+  readonly from: Jid | undefined;
+  readonly id: string | undefined;
+  readonly type: string | undefined;
+  readonly lang: string | undefined;
+  /** Raw bytes of the root's other attributes, each after one space; prefix declarations among them. */
+  readonly others: string;
+  /** The bytes between the root's tags, a byte string. */
+  readonly content: string;
+  readonly children: readonly Child[];
+  #bytes: string | undefined;
+
+  private constructor(kind: StanzaKind, header: StanzaHeader, others: string, content: string, children: readonly Child[]) {
+    this.kind = kind;
+    this.to = header.to;
+    this.from = header.from;
+    this.id = header.id;
+    this.type = header.type;
+    this.lang = header.lang;
+    this.others = others;
+    this.content = content;
+    this.children = children;
+    this.#bytes = undefined;
+  }
+
+  /** A stanza out of a verified frame, with the addresses the receiver has prepared. */
+  static fromFrame(kind: StanzaKind, frame: Frame, header: StanzaHeader): Stanza {
+    return new Stanza(kind, header, frame.others, frame.content, frame.children);
+  }
+
+  /** A new stanza with these elements as its content. */
+  static create(kind: StanzaKind, header: StanzaHeader, elements: readonly Element[] = []): Stanza {
+    let content = '';
+    const children: Child[] = [];
+    for (const child of elements) {
+      const start = content.length;
+      content += child.toBytes(NS.CLIENT);
+      children.push({ name: child.name, namespace: child.namespace, start, end: content.length });
+    }
+    return new Stanza(kind, header, '', content, elements.length === 0 ? NO_CHILDREN : children);
+  }
+
+  /** The same content under another header; what the given header leaves out stays as it is. */
+  withHeader(header: StanzaHeader): Stanza {
+    return new Stanza(this.kind, { ...this.#header(), ...header }, this.others, this.content, this.children);
+  }
+
+  /** With one more child at the end. `bytes` must be the serialised element, well-formed by itself. */
+  withChild(name: string, namespace: string, bytes: string): Stanza {
+    const start = this.content.length;
+    const child = { name, namespace, start, end: start + bytes.length };
+    return new Stanza(this.kind, this, this.others, this.content + bytes, [...this.children, child]);
+  }
+
+  /** Without the children that match; itself when none does. */
+  withoutChildren(matches: (child: Child) => boolean): Stanza {
+    if (!this.children.some(matches)) return this;
+    let content = '';
+    const children: Child[] = [];
+    let copied = 0;
+    for (const child of this.children) {
+      content += this.content.slice(copied, child.start);
+      copied = child.end;
+      if (matches(child)) continue;
+      const start = content.length;
+      content += this.bytesOf(child);
+      children.push({ ...child, start, end: content.length });
+    }
+    return new Stanza(this.kind, this, this.others, content + this.content.slice(copied), children);
+  }
+
+  findChild(name: string, namespace: string): Child | undefined {
+    return this.children.find((child) => child.name === name && child.namespace === namespace);
+  }
+
+  hasChild(name: string, namespace: string): boolean {
+    return this.findChild(name, namespace) !== undefined;
+  }
+
+  bytesOf(child: Child): string {
+    return this.content.slice(child.start, child.end);
+  }
+
+  /** Parses one child of the table. */
+  parse(child: Child): Element {
+    return parseElement(this.bytesOf(child), scopeWith({ '': NS.CLIENT }, this.others));
+  }
+
+  /** Parses the first child of that name; undefined when there is none. */
+  child(name: string, namespace: string): Element | undefined {
+    const found = this.findChild(name, namespace);
+    return found === undefined ? undefined : this.parse(found);
+  }
+
+  /** The payload of an IQ: its first child that is no `<error/>` (RFC 6120 8.2.3). */
+  get payload(): Child | undefined {
+    return this.children.find((child) => child.name !== 'error' || child.namespace !== NS.CLIENT);
+  }
+
+  /** The stanza as a byte string for a stream whose default namespace is its content namespace. Written once, kept. */
+  toBytes(): string {
+    return (this.#bytes ??= this.#write(''));
+  }
+
+  /** The stanza as a byte string that stands alone or inside another element (RFC 7395 3.3, XEP-0297). */
+  toDocument(): string {
+    return this.#write(` xmlns='${NS.CLIENT}'`);
+  }
+
+  /** The answer to this stanza: addresses swapped, id kept (RFC 6120 8.2.3, 8.3.1). */
+  reply(type: string, elements: readonly Element[] = []): Stanza {
+    return Stanza.create(this.kind, { to: this.from, from: this.to, id: this.id, type }, elements);
+  }
+
+  /** The error that answers this stanza. An IQ's payload is given back: clients look into it (Interop: OMEMO in profanity). */
+  errorReply(error: StanzaError): Stanza {
+    const reply = this.reply('error', [error.toElement()]);
+    const payload = this.kind === 'iq' ? this.payload : undefined;
+    if (payload === undefined || payload.end - payload.start > MAX_ECHOED_BYTES) return reply;
+    const echoed = this.bytesOf(payload);
+    const children = [
+      { ...payload, start: 0, end: echoed.length },
+      ...reply.children.map((child) => ({ ...child, start: child.start + echoed.length, end: child.end + echoed.length })),
+    ];
+    return new Stanza('iq', reply, prefixDeclarations(this.others), echoed + reply.content, children);
+  }
+
+  #header(): StanzaHeader {
+    return { to: this.to, from: this.from, id: this.id, type: this.type, lang: this.lang };
+  }
+
+  #write(namespace: string): string {
+    let tag = `<${this.kind}${namespace}`;
+    if (this.to !== undefined) tag += ` to='${attribute(this.to.full)}'`;
+    if (this.from !== undefined) tag += ` from='${attribute(this.from.full)}'`;
+    if (this.id !== undefined) tag += ` id='${attribute(this.id)}'`;
+    if (this.type !== undefined) tag += ` type='${attribute(this.type)}'`;
+    if (this.lang !== undefined) tag += ` xml:lang='${attribute(this.lang)}'`;
+    return this.content === '' ? `${tag}${this.others}/>` : `${tag}${this.others}>${this.content}</${this.kind}>`;
+  }
+}
+
+/** An error never grows into an amplifier: a larger payload is not given back (RFC 6120 8.3.1 rule 6). */
+const MAX_ECHOED_BYTES = 4096;
+
+function attribute(text: string): string {
+  return toByteString(escapeAttribute(text));
+}
+
+function prefixDeclarations(others: string): string {
+  return (others.match(/ xmlns:[^\s=]+\s*=\s*(?:'[^']*'|"[^"]*")/g) ?? []).join('');
+}
+
+/** RFC 6121 5.2.2: an unknown or absent message type is handled as normal. */
+export type MessageType = 'normal' | 'chat' | 'groupchat' | 'headline' | 'error';
+
+export function messageType(stanza: Pick<Stanza, 'type'>): MessageType {
+  switch (stanza.type) {
+    case 'chat':
+    case 'groupchat':
+    case 'headline':
+    case 'error':
+      return stanza.type;
+    default:
+      return 'normal';
+  }
+}
