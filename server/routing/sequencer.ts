@@ -8,18 +8,20 @@ import type { Sequences } from '../../storage/sequences.ts';
  */
 export class Sequencer {
   readonly #sequences: Sequences;
+  readonly #commit: GroupCommit;
   readonly #capacity: number;
-  /** The last number given out, by chat; the least recently used chat first. */
+  /** The last number given out, by chat; the chat loaded longest ago first. */
   readonly #last = new Map<string, number>();
 
   /** @param capacity how many chats are remembered; any other chat's counter is read from the store. */
   constructor(sequences: Sequences, commit: GroupCommit, capacity = 50_000) {
     this.#sequences = sequences;
+    this.#commit = commit;
     this.#capacity = capacity;
     commit.onRefused(() => this.#last.clear());
   }
 
-  /** Makes `next` possible for this chat. Undefined when it already is; concurrent calls must be ordered by the caller. */
+  /** Makes `next` possible for this chat until the next turn of the loop. Undefined when it already is. */
   prepare(chat: string): Promise<void> | undefined {
     if (this.#last.has(chat)) return undefined;
     return this.#load(chat);
@@ -28,14 +30,16 @@ export class Sequencer {
   /** The chat's next number; the writes that make it last are added to `writes`. The chat must have been prepared. */
   next(chat: string, writes: Write[]): number {
     const last = this.#last.get(chat);
-    if (last === undefined) throw new Error(`sequence of a chat that was not prepared`);
+    if (last === undefined) throw new Error('a number of a chat that was not prepared');
     const n = last + 1;
     this.#last.set(chat, n);
-    writes.push(...this.#sequences.putWrites(chat, n));
+    for (const write of this.#sequences.putWrites(chat, n)) writes.push(write);
     return n;
   }
 
   async #load(chat: string): Promise<void> {
+    // A chat that was forgotten may have a number on its way to the disk; behind this flush the store knows it.
+    await this.#commit.flush();
     const stored = await this.#sequences.load(chat);
     // Both sides of a chat may have asked at once: whoever came first has perhaps given out numbers already.
     if (this.#last.has(chat)) return;

@@ -1,0 +1,105 @@
+import type { Config } from '../config/options.ts';
+import type { Element } from '../stanzas/element.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Clock } from './clock.ts';
+import type { Log } from './log.ts';
+import type { IqRegistrar, Module, ModuleApi, ServiceClass } from './module.ts';
+import type { Acceptance } from './routing/acceptance.ts';
+import type { IqHandler, IqTable, IqTarget } from './routing/iq-table.ts';
+import type { Pipeline } from './routing/pipeline.ts';
+import type { Router } from './routing/router.ts';
+import type { SessionTable } from './routing/session-table.ts';
+import { Slot, SlotNumbers } from './routing/slot.ts';
+import type { Features } from './services/features.ts';
+
+/** What modules are loaded into. */
+export interface ModuleHost {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly storage: Storage;
+  readonly iq: IqTable;
+  readonly pipeline: Pipeline;
+  readonly router: Router;
+  readonly acceptance: Acceptance;
+  readonly table: SessionTable;
+  readonly features: Features;
+  /** Features of authenticated streams, in the order of the modules. */
+  readonly streamFeatures: Element[];
+  readonly services: ReadonlyMap<ServiceClass, object>;
+  readonly sessionSlots: SlotNumbers;
+  readonly accountSlots: SlotNumbers;
+}
+
+/**
+ * Sets the modules up in the order of the list.
+ * @throws Error that names the module, for a service nobody provides, a name used twice or a handler entered twice
+ */
+export function loadModules(modules: readonly Module[], host: ModuleHost): void {
+  const names = new Set<string>();
+  for (const module of modules) {
+    if (names.has(module.name)) throw new Error(`two modules are called ${module.name}`);
+    names.add(module.name);
+    const services: Record<string, object> = {};
+    for (const [name, wanted] of Object.entries(module.needs)) {
+      const service = host.services.get(wanted);
+      if (service === undefined) throw new Error(`module ${module.name} needs ${wanted.name}, which nobody provides`);
+      services[name] = service;
+    }
+    try {
+      module.setup(apiFor(host), services);
+    } catch (error) {
+      throw new Error(`module ${module.name} cannot be set up: ${String(error)}`, { cause: error });
+    }
+  }
+}
+
+function apiFor(host: ModuleHost): ModuleApi {
+  const { pipeline, router, features } = host;
+  return {
+    config: host.config,
+    clock: host.clock,
+    log: host.log,
+    storage: host.storage,
+    iq: { server: registrar(host.iq, 'server'), account: registrar(host.iq, 'account'), self: registrar(host.iq, 'self') },
+    feature: (namespace, targets) => features.addFeature(namespace, targets),
+    identity: (identity, targets) => features.addIdentity(identity, targets),
+    discoExtension: (form) => features.addExtension(form),
+    streamFeature: (feature) => void host.streamFeatures.push(feature),
+    screen: {
+      sent: (screen) => void pipeline.screenSent.push(screen),
+      received: (screen) => void pipeline.screenReceived.push(screen),
+    },
+    amend: {
+      sent: (amendment) => void pipeline.amendSent.push(amendment),
+      received: (amendment) => void pipeline.amendReceived.push(amendment),
+    },
+    presence: {
+      sent: (kind, handler) => addOnce(pipeline.presenceSent, kind, handler),
+      received: (kind, handler) => addOnce(pipeline.presenceReceived, kind, handler),
+    },
+    on: {
+      sessionBound: (handler) => void pipeline.sessionBound.push(handler),
+      sessionEnded: (handler) => void pipeline.sessionEnded.push(handler),
+      accountLoaded: (loader) => host.table.onLoad(loader),
+    },
+    route: (stanza) => router.route(stanza),
+    deliverTo: (session, stanza) => router.deliverTo(session, stanza),
+    flushPending: (account) => host.acceptance.flush(account),
+    isLocalDomain: (domain) => router.isLocalDomain(domain),
+    sessionSlot: (initial) => new Slot(host.sessionSlots, initial),
+    accountSlot: (initial) => new Slot(host.accountSlots, initial),
+  };
+}
+
+function registrar<Request>(table: IqTable, target: IqTarget): IqRegistrar<Request> {
+  const add = (type: 'get' | 'set') => (namespace: string, name: string, handler: IqHandler<Request>) => {
+    table.add(target, type, namespace, name, handler as IqHandler<never>);
+  };
+  return { get: add('get'), set: add('set') };
+}
+
+function addOnce<Kind, Handler>(handlers: Map<Kind, Handler>, kind: Kind, handler: Handler): void {
+  if (handlers.has(kind)) throw new Error(`two handlers for presence ${String(kind)}`);
+  handlers.set(kind, handler);
+}

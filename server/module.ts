@@ -1,0 +1,110 @@
+import type { Config } from '../config/options.ts';
+import type { Element } from '../stanzas/element.ts';
+import type { Stanza } from '../stanzas/stanza.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Clock } from './clock.ts';
+import type { Log } from './log.ts';
+import type { Account } from './routing/account.ts';
+import type { AccountIqRequest, IqHandler, IqRequest, SelfIqRequest } from './routing/iq-table.ts';
+import type { Amendment, PresenceHandler, ReceivedPresence, Screen, SentPresence } from './routing/pipeline.ts';
+import type { Session } from './routing/session.ts';
+import type { Slot } from './routing/slot.ts';
+import type { DiscoTarget, Identity } from './services/features.ts';
+
+/** What a module implements, for docs/xeps.md and for people. */
+export type Implements =
+  | { readonly xep: number; readonly version: string; readonly note?: string }
+  | { readonly rfc: number; readonly section: string };
+
+/** A service others may need: found by its class. */
+export type ServiceClass<Service = object> = abstract new (...parameters: never[]) => Service;
+
+/** The services a module asks for, by the name under which it wants them. */
+export type Needs = Readonly<Record<string, ServiceClass>>;
+
+export type Provided<Wanted extends Needs> = { readonly [Name in keyof Wanted]: InstanceType<Wanted[Name]> };
+
+/** Where handlers for one kind of IQ are entered. Returning is answering, throwing StanzaError refuses. */
+export interface IqRegistrar<Request> {
+  get(namespace: string, name: string, handler: IqHandler<Request>): void;
+  set(namespace: string, name: string, handler: IqHandler<Request>): void;
+}
+
+/** Everything a module may do. What is not here a module cannot do. */
+export interface ModuleApi {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly storage: Storage;
+  readonly iq: {
+    /** Requests to one of our domains. */
+    readonly server: IqRegistrar<IqRequest>;
+    /** Requests to an account's bare JID, by anybody. */
+    readonly account: IqRegistrar<AccountIqRequest>;
+    /** Requests to an account's bare JID, or to nobody, by its owner. Strangers never reach these. */
+    readonly self: IqRegistrar<SelfIqRequest>;
+  };
+  /** Announces a feature in service discovery. */
+  feature(namespace: string, targets: readonly DiscoTarget[]): void;
+  identity(identity: Identity, targets: readonly DiscoTarget[]): void;
+  /** A data form in the server's disco#info (XEP-0128). */
+  discoExtension(form: () => Element | undefined): void;
+  /** Announces a feature on authenticated streams before a resource is bound (RFC 6120 4.3.2). */
+  streamFeature(feature: Element): void;
+  readonly screen: { sent(screen: Screen<Session>): void; received(screen: Screen<Account>): void };
+  readonly amend: { sent(amendment: Amendment<Session>): void; received(amendment: Amendment<Account>): void };
+  readonly presence: {
+    /** Takes presence of this kind that a session sends. One module per kind. */
+    sent(kind: SentPresence, handler: PresenceHandler<Session>): void;
+    /** Takes presence of this kind that reaches an account. One module per kind. */
+    received(kind: ReceivedPresence, handler: PresenceHandler<Account>): void;
+  };
+  readonly on: {
+    /** A resource was bound; its client has not been told yet. */
+    sessionBound(handler: (session: Session) => void): void;
+    /** A session is over; it is no longer among its account's sessions. */
+    sessionEnded(handler: (session: Session) => void): void;
+    /** An account is read into memory, before any stanza reaches it. */
+    accountLoaded(loader: (account: Account) => Promise<void>): void;
+  };
+  /** Routes a stanza with both addresses set, as if its sender had sent it. Order is kept per pair of addresses. */
+  route(stanza: Stanza): void;
+  /** Delivers to one session of a local account, in its place among what the account receives. */
+  deliverTo(session: Session, stanza: Stanza): void;
+  /** Delivers what waits in the account's offline queue to whoever may have it now. */
+  flushPending(account: Account): void;
+  /** Whether a domain is one of ours. */
+  isLocalDomain(domain: string): boolean;
+  /** A place for this module's state on every session, kept as long as the session. */
+  sessionSlot<Value>(initial: () => Value): Slot<Value>;
+  /** The same on every account in memory. */
+  accountSlot<Value>(initial: () => Value): Slot<Value>;
+}
+
+export interface ModuleDefinition<Wanted extends Needs = Needs> {
+  readonly name: string;
+  readonly implements: readonly Implements[];
+  readonly needs?: Wanted;
+  /** Runs once, before the first connection is accepted. */
+  setup(api: ModuleApi, services: Provided<Wanted>): void;
+}
+
+/** A module as the loader sees it, whatever services it needs. */
+export interface Module {
+  readonly name: string;
+  readonly implements: readonly Implements[];
+  readonly needs: Needs;
+  setup(api: ModuleApi, services: Readonly<Record<string, object>>): void;
+}
+
+/** Declares a module. See server/modules/ping.ts for the smallest one. */
+export function defineModule<const Wanted extends Needs = Record<never, never>>(
+  definition: ModuleDefinition<Wanted>,
+): Module {
+  return {
+    name: definition.name,
+    implements: definition.implements,
+    needs: definition.needs ?? {},
+    setup: (api, services) => definition.setup(api, services as Provided<Wanted>),
+  };
+}

@@ -1,0 +1,128 @@
+import type { Jid } from '../../stanzas/jid.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
+import { Mailbox, type Work } from './mailbox.ts';
+import { PendingMessages, type PendingStore } from './pending-messages.ts';
+import type { Receipt } from './receipt.ts';
+import type { Session } from './session.ts';
+
+/** A stanza on its way to an account, and where to say what became of it. */
+export interface Inbound {
+  readonly stanza: Stanza;
+  /** Undefined where nobody waits for an answer: the server's own stanzas. */
+  readonly receipt: Receipt | undefined;
+}
+
+/** A stanza on its way out of one of the account's sessions. */
+export interface Outbound extends Inbound {
+  readonly session: Session;
+}
+
+/** What an account calls for; implemented by the routing core. */
+export interface AccountEvents {
+  readonly sent: Work<Outbound>;
+  receive(account: Account, item: Inbound): void | Promise<void>;
+  overflowed(session: Session): void;
+}
+
+export type AccountState =
+  | 'loading' // whether it exists is still being read
+  | 'absent' // no such user, or disabled
+  | 'present';
+
+/** A stanza whose delivery keeps its place behind those that wait for the disk. */
+export interface Delivery {
+  readonly isReady: boolean;
+  deliver(): void;
+}
+
+/**
+ * An account: owner of sessions, roster, log and offline queue. Exists in memory while somebody needs it. Its mailboxes
+ * keep the order of RFC 6120 10.1: *sent* hands over and never waits for a delivery, so that two accounts that write to
+ * each other cannot wait for each other.
+ */
+export class Account {
+  readonly jid: Jid;
+  state: AccountState = 'loading';
+  /** Resolves when `state` is known. */
+  readonly loaded: Promise<void>;
+  sessions: readonly Session[] = [];
+  readonly sent: Mailbox<Outbound>;
+  readonly received: Mailbox<Inbound>;
+  readonly pending: PendingMessages;
+  slots: unknown[] | undefined;
+  /** Whether the offline queue is being flushed: live messages wait behind it. */
+  isFlushing = false;
+  /** When it was last needed, on the monotonic clock in milliseconds. */
+  lastUsed = 0;
+  #deliveries: Delivery[] = [];
+  readonly #events: AccountEvents;
+
+  constructor(jid: Jid, events: AccountEvents, pending: PendingStore, load: (account: Account) => Promise<void>) {
+    this.jid = jid;
+    this.#events = events;
+    this.sent = new Mailbox(events.sent);
+    this.received = new Mailbox((item) => this.#receive(item));
+    this.pending = new PendingMessages(pending);
+    this.loaded = load(this);
+  }
+
+  /** A session of this account by its full JID. */
+  session(full: string): Session | undefined {
+    return this.sessions.find(({ jid }) => jid.full === full);
+  }
+
+  addSession(session: Session): void {
+    this.sessions = [...this.sessions, session];
+  }
+
+  /** Returns false if it was no session of this account (any more). */
+  removeSession(session: Session): boolean {
+    const rest = this.sessions.filter((other) => other !== session);
+    const wasHere = rest.length < this.sessions.length;
+    this.sessions = rest;
+    return wasHere;
+  }
+
+  overflowed(session: Session): void {
+    this.#events.overflowed(session);
+  }
+
+  /** Delivers in order: at once if nothing is ahead and the delivery is ready, otherwise when its turn comes. */
+  enqueue(delivery: Delivery): void {
+    if (delivery.isReady && this.#deliveries.length === 0) delivery.deliver();
+    else this.#deliveries.push(delivery);
+  }
+
+  /** How many stanzas one put now would have to wait for. */
+  get deliveriesAhead(): number {
+    return this.#deliveries.length;
+  }
+
+  /** Something has become ready. */
+  deliverReady(): void {
+    const deliveries = this.#deliveries;
+    let done = 0;
+    while (deliveries[done]?.isReady === true) deliveries[done++]!.deliver();
+    if (done === 0) return;
+    if (done === deliveries.length) this.#deliveries = [];
+    else this.#deliveries.splice(0, done);
+  }
+
+  /** Whether nothing would be lost if this object were forgotten and loaded again. */
+  get isForgettable(): boolean {
+    return (
+      this.state !== 'loading' &&
+      this.sessions.length === 0 &&
+      this.received.isIdle &&
+      this.sent.isIdle &&
+      this.#deliveries.length === 0 &&
+      !this.isFlushing &&
+      this.pending.cursor === this.pending.savedCursor
+    );
+  }
+
+  #receive(item: Inbound): void | Promise<void> {
+    if (this.state !== 'loading') return this.#events.receive(this, item);
+    return this.loaded.then(() => this.#events.receive(this, item));
+  }
+}

@@ -1,0 +1,95 @@
+import type { Child } from '../../stanzas/frame.ts';
+import type { Element } from '../../stanzas/element.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
+import type { Account } from './account.ts';
+import type { Session } from './session.ts';
+
+/** May refuse a stanza by throwing StanzaError. A screen that fails otherwise refuses as well: screens fail closed. */
+export type Screen<Owner> = (stanza: Stanza, owner: Owner) => void | Promise<void>;
+
+/** Edits of the child table: what an amendment may change. */
+export interface Edits {
+  readonly remove?: (child: Child) => boolean;
+  readonly add?: readonly Element[];
+}
+
+/** May change a stanza by returning edits. */
+export type Amendment<Owner> = (stanza: Stanza, owner: Owner) => Edits | undefined;
+
+/** Does what a presence of its kind asks for; throwing StanzaError answers with an error. */
+export type PresenceHandler<Owner> = (stanza: Stanza, owner: Owner) => void | Promise<void>;
+
+/** RFC 6121 4.7.1, with names for the two meanings of an absent type. */
+export type SentPresence = 'broadcast' | 'directed' | Subscription | 'probe';
+export type ReceivedPresence = Subscription | 'probe';
+export type Subscription = 'subscribe' | 'subscribed' | 'unsubscribe' | 'unsubscribed';
+
+/**
+ * The phases every stanza walks, in this order, and what modules have put into them. There are no priorities: the order
+ * within a phase is that of server/module-list.ts.
+ *
+ * 1. `screenSent` may refuse what an account's own session sends
+ * 2. `amendSent` may change it
+ * 3. the core routes it (router.ts); presence goes to `presenceSent`
+ * 4. `screenReceived` may refuse it on behalf of the recipient
+ * 5. `amendReceived` may change it
+ * 6. the core answers an IQ (iq-table.ts), gives presence to `presenceReceived`, and for a message
+ *    stamps its sequence, records it and delivers it (acceptance.ts)
+ */
+export class Pipeline {
+  readonly screenSent: Screen<Session>[] = [];
+  readonly amendSent: Amendment<Session>[] = [];
+  readonly presenceSent = new Map<SentPresence, PresenceHandler<Session>>();
+  readonly screenReceived: Screen<Account>[] = [];
+  readonly amendReceived: Amendment<Account>[] = [];
+  readonly presenceReceived = new Map<ReceivedPresence, PresenceHandler<Account>>();
+  /** A resource was bound. */
+  readonly sessionBound: ((session: Session) => void)[] = [];
+  /** A session is over, whichever way its stream ended; it is no longer among the account's sessions. */
+  readonly sessionEnded: ((session: Session) => void)[] = [];
+
+  /** What runs, in order, for `posthorn pipeline`. */
+  describe(): string[] {
+    const names = (phase: string, handlers: readonly { name: string }[]): string[] =>
+      handlers.map(({ name }) => `${phase}: ${name}`);
+    const table = (phase: string, handlers: ReadonlyMap<string, { name: string }>): string[] =>
+      [...handlers].map(([kind, { name }]) => `${phase} ${kind}: ${name}`);
+    return [
+      ...names('screen sent', this.screenSent),
+      ...names('amend sent', this.amendSent),
+      ...table('presence sent', this.presenceSent),
+      ...names('screen received', this.screenReceived),
+      ...names('amend received', this.amendReceived),
+      ...table('presence received', this.presenceReceived),
+      ...names('session bound', this.sessionBound),
+      ...names('session ended', this.sessionEnded),
+    ];
+  }
+}
+
+/** Runs the screens; returns a promise only if one of them does. Throws or rejects with what a screen threw. */
+export function runScreens<Owner>(
+  screens: readonly Screen<Owner>[],
+  stanza: Stanza,
+  owner: Owner,
+  first = 0,
+): void | Promise<void> {
+  for (let index = first; index < screens.length; index++) {
+    const pending = screens[index]!(stanza, owner);
+    if (pending !== undefined) return pending.then(() => runScreens(screens, stanza, owner, index + 1));
+  }
+}
+
+/** Applies the amendments. */
+export function amend<Owner>(amendments: readonly Amendment<Owner>[], stanza: Stanza, owner: Owner): Stanza {
+  let amended = stanza;
+  for (const amendment of amendments) {
+    const edits = amendment(amended, owner);
+    if (edits === undefined) continue;
+    if (edits.remove !== undefined) amended = amended.withoutChildren(edits.remove);
+    for (const child of edits.add ?? []) {
+      amended = amended.withChild(child.name, child.namespace, child.toBytes('jabber:client'));
+    }
+  }
+  return amended;
+}

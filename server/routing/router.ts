@@ -1,0 +1,313 @@
+import type { Element } from '../../stanzas/element.ts';
+import { tryParseJid, type Jid } from '../../stanzas/jid.ts';
+import { withoutForgedSequence } from '../../stanzas/sequence.ts';
+import { Stanza } from '../../stanzas/stanza.ts';
+import { StanzaError } from '../../stanzas/stanza-error.ts';
+import type { StreamError } from '../../stanzas/stream-error.ts';
+import type { Log } from '../log.ts';
+import type { Acceptance } from './acceptance.ts';
+import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
+import type { IqTable } from './iq-table.ts';
+import { amend, runScreens, type Pipeline, type ReceivedPresence, type SentPresence } from './pipeline.ts';
+import type { Receipt } from './receipt.ts';
+import type { Session } from './session.ts';
+import type { SessionTable } from './session-table.ts';
+
+/** Claims a domain that is not one of ours: a component, a service on a subdomain, the way to other servers. */
+export interface Destination {
+  receive(item: Inbound): void;
+}
+
+export interface RouterOptions {
+  readonly domains: ReadonlySet<string>;
+  readonly table: SessionTable;
+  readonly pipeline: Pipeline;
+  readonly iq: IqTable;
+  readonly acceptance: Acceptance;
+  readonly log: Log;
+  /** Ends the session's stream because its client reads too slowly. */
+  readonly overflowError: () => StreamError;
+}
+
+/**
+ * Where every stanza goes (RFC 6120 10, RFC 6121 8): from a session through its account's *sent* mailbox to whoever
+ * claims the address, and for a local account through its *received* mailbox. The one place where a StanzaError becomes
+ * an error stanza.
+ */
+export class Router implements AccountEvents {
+  readonly #options: RouterOptions;
+  readonly #services = new Map<string, Destination>();
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+    options.table.setEvents(this);
+  }
+
+  /** Routes a domain to a service; it is one of `services` from then on. */
+  addService(domain: string, service: Destination): void {
+    this.#services.set(domain, service);
+  }
+
+  isLocalDomain(domain: string): boolean {
+    return this.#options.domains.has(domain);
+  }
+
+  /** A session's stanza, its sender already set (RFC 6120 8.1.2.1). */
+  send(session: Session, stanza: Stanza, receipt: Receipt): void {
+    session.account.sent.put({ session, stanza, receipt });
+  }
+
+  /** Routes a stanza by its `to` (RFC 6120 10.4, 10.5). */
+  route(stanza: Stanza, receipt?: Receipt): void {
+    const to = stanza.to;
+    if (to === undefined) throw new Error('a stanza without an address is routed');
+    if (this.#options.domains.has(to.domain)) {
+      if (to.local === '') this.#receiveAtServer({ stanza, receipt });
+      else this.#options.table.account(to).received.put({ stanza, receipt });
+      return;
+    }
+    const service = this.#services.get(to.domain);
+    if (service !== undefined) service.receive({ stanza, receipt });
+    else this.answer(stanza, new StanzaError('remote-server-not-found', 'This server does not talk to others'), receipt);
+  }
+
+  /**
+   * The error exit: answers the stanza with the error, unless it is itself an answer (RFC 6120 8.3.1 rule 8), and settles
+   * the receipt. What is no StanzaError is a bug: logged, answered `internal-server-error`.
+   */
+  answer(stanza: Stanza, error: unknown, receipt?: Receipt): void {
+    try {
+      const known = error instanceof StanzaError ? error : this.#reportBug(stanza, error);
+      if (mayAnswer(stanza) && stanza.from !== undefined) this.route(stanza.errorReply(known));
+    } finally {
+      receipt?.settle();
+    }
+  }
+
+  // AccountEvents
+
+  /** Steps 3 to 5 for one stanza of a session. Never throws. */
+  readonly sent = ({ session, stanza, receipt }: Outbound): void | Promise<void> => {
+    const { pipeline } = this.#options;
+    return this.#guarded(stanza, receipt, () => {
+      const screening = runScreens(pipeline.screenSent, stanza, session);
+      if (screening === undefined) return this.#dispatch(session, stanza, receipt);
+      return screening.then(() => this.#dispatch(session, stanza, receipt));
+    });
+  };
+
+  /** Step 6 for one stanza to an account. Never throws. */
+  receive(account: Account, item: Inbound): void | Promise<void> {
+    const { pipeline } = this.#options;
+    return this.#guarded(item.stanza, item.receipt, () => {
+      if (account.state === 'absent') return this.#receiveForNobody(item);
+      const screening = runScreens(pipeline.screenReceived, item.stanza, account);
+      if (screening === undefined) return this.#receiveScreened(account, item);
+      return screening.then(() => this.#receiveScreened(account, item));
+    });
+  }
+
+  overflowed(session: Session): void {
+    session.stream?.closeWithError(this.#options.overflowError());
+  }
+
+  /** Hands a stanza to one session in its place among the account's deliveries. */
+  deliverTo(session: Session, stanza: Stanza): void {
+    const { account } = session;
+    if (account.deliveriesAhead === 0) session.deliver(stanza);
+    else account.enqueue({ isReady: true, deliver: () => session.deliver(stanza) });
+  }
+
+  // Sending side
+
+  #dispatch(session: Session, screened: Stanza, receipt: Receipt | undefined): void | Promise<void> {
+    const { pipeline } = this.#options;
+    let stanza = amend(pipeline.amendSent, screened, session);
+    switch (stanza.kind) {
+      case 'presence':
+        return this.#dispatchPresence(session, stanza, receipt);
+      case 'message':
+        stanza = withoutForgedSequence(stanza, (by) => this.#isOurs(by));
+        // RFC 6120 10.3.1: a message without an address is for the sender's own bare JID
+        this.route(stanza.to === undefined ? stanza.withHeader({ to: session.account.jid }) : stanza, receipt);
+        return;
+      case 'iq':
+        // RFC 6120 10.3.3: so is an IQ
+        this.route(stanza.to === undefined ? stanza.withHeader({ to: session.account.jid }) : stanza, receipt);
+        return;
+    }
+  }
+
+  #dispatchPresence(session: Session, stanza: Stanza, receipt: Receipt | undefined): void | Promise<void> {
+    const kind = sentPresenceKind(stanza);
+    if (kind === undefined) {
+      // RFC 6121 4.7.1: presence errors go where they are addressed; other types are unknown
+      if (stanza.type !== 'error') throw new StanzaError('bad-request', 'Unknown type of presence');
+      if (stanza.to !== undefined) this.route(stanza, receipt);
+      else receipt?.settle();
+      return;
+    }
+    const handler = this.#options.pipeline.presenceSent.get(kind);
+    if (handler === undefined) throw new StanzaError('feature-not-implemented');
+    const pending = handler(stanza, session);
+    if (pending === undefined) receipt?.settle();
+    else return pending.then(() => receipt?.settle());
+  }
+
+  // Receiving side
+
+  #receiveScreened(account: Account, item: Inbound): void | Promise<void> {
+    const stanza = amend(this.#options.pipeline.amendReceived, item.stanza, account);
+    switch (stanza.kind) {
+      case 'message':
+        return this.#options.acceptance.accept(account, { stanza, receipt: item.receipt });
+      case 'presence':
+        return this.#receivePresence(account, stanza, item.receipt);
+      case 'iq':
+        this.#receiveIq(account, stanza, item.receipt);
+    }
+  }
+
+  /** RFC 6121 8.5.1 */
+  #receiveForNobody({ stanza, receipt }: Inbound): void {
+    if (stanza.kind === 'presence') receipt?.settle();
+    else throw new StanzaError('service-unavailable');
+  }
+
+  #receivePresence(account: Account, stanza: Stanza, receipt: Receipt | undefined): void | Promise<void> {
+    const type = stanza.type;
+    if (type === undefined || type === 'unavailable' || type === 'error') {
+      this.#deliverPresence(account, stanza);
+      receipt?.settle();
+      return;
+    }
+    const handler = this.#options.pipeline.presenceReceived.get(type as ReceivedPresence);
+    const pending = handler?.(stanza, account);
+    if (pending === undefined) receipt?.settle();
+    else return pending.then(() => receipt?.settle());
+  }
+
+  #deliverPresence(account: Account, stanza: Stanza): void {
+    const to = stanza.to!;
+    if (!to.isBare) {
+      // RFC 6121 8.5.3.1, 8.5.3.2.2
+      const session = account.session(to.full);
+      if (session !== undefined) this.deliverTo(session, stanza);
+      return;
+    }
+    // RFC 6121 8.5.2.1.2, 8.5.2.2.2
+    for (const session of account.sessions) if (session.isAvailable) this.deliverTo(session, stanza);
+  }
+
+  #receiveIq(account: Account, stanza: Stanza, receipt: Receipt | undefined): void {
+    const to = stanza.to!;
+    if (!to.isBare) {
+      const session = account.session(to.full);
+      // RFC 6121 8.5.3.2.3
+      if (session === undefined) throw new StanzaError('service-unavailable');
+      this.deliverTo(session, stanza);
+      receipt?.settle();
+      return;
+    }
+    // RFC 6121 8.5.2.1.3: the server answers on behalf of the account
+    if (stanza.type !== 'get' && stanza.type !== 'set') {
+      receipt?.settle();
+      return;
+    }
+    const child = requestPayload(stanza);
+    const from = stanza.from!;
+    const session = from.bare === account.jid.bare ? account.session(from.full) : undefined;
+    if (session !== undefined) {
+      const own = this.#options.iq.find('self', stanza.type, child.namespace, child.name);
+      if (own !== undefined) {
+        this.#answerRequest(stanza, receipt, () => own({ stanza, payload: stanza.parse(child), from, account, session }));
+        return;
+      }
+    }
+    const handler = this.#options.iq.find('account', stanza.type, child.namespace, child.name);
+    if (handler === undefined) throw new StanzaError('service-unavailable');
+    this.#answerRequest(stanza, receipt, () => handler({ stanza, payload: stanza.parse(child), from, account }));
+  }
+
+  /** RFC 6120 10.5.1 and 10.5.2: the server itself. */
+  #receiveAtServer({ stanza, receipt }: Inbound): void {
+    void this.#guarded(stanza, receipt, () => {
+      if (stanza.kind === 'presence' || (stanza.kind === 'iq' && stanza.type !== 'get' && stanza.type !== 'set')) {
+        receipt?.settle();
+        return;
+      }
+      if (stanza.kind === 'message' || !stanza.to!.isBare) throw new StanzaError('service-unavailable');
+      const child = requestPayload(stanza);
+      const handler = this.#options.iq.find('server', stanza.type!, child.namespace, child.name);
+      if (handler === undefined) throw new StanzaError('service-unavailable');
+      const from = stanza.from!;
+      this.#answerRequest(stanza, receipt, () => handler({ stanza, payload: stanza.parse(child), from }));
+    });
+  }
+
+  /** Requests start in order; an answer that takes its time holds up nobody. */
+  #answerRequest(
+    stanza: Stanza,
+    receipt: Receipt | undefined,
+    handle: () => Element | void | Promise<Element | void>,
+  ): void {
+    const reply = (answer: Element | void): void => {
+      this.route(stanza.reply('result', answer === undefined ? [] : [answer]));
+      receipt?.settle();
+    };
+    const answer = handle();
+    if (answer instanceof Promise) answer.then(reply).catch((error: unknown) => this.answer(stanza, error, receipt));
+    else reply(answer);
+  }
+
+  /** Nothing thrown below leaves here: a StanzaError is an answer, anything else a bug that harms only this stanza. */
+  #guarded(stanza: Stanza, receipt: Receipt | undefined, step: () => void | Promise<void>): void | Promise<void> {
+    try {
+      const pending = step();
+      return pending?.catch((error: unknown) => this.answer(stanza, error, receipt));
+    } catch (error) {
+      this.answer(stanza, error, receipt);
+    }
+  }
+
+  #reportBug(stanza: Stanza, error: unknown): StanzaError {
+    const facts = { kind: stanza.kind, id: stanza.id, from: stanza.from?.full, to: stanza.to?.full };
+    const stack = error instanceof Error ? error.stack : String(error);
+    this.#options.log.error({ ...facts, error: stack }, 'handling a stanza failed');
+    return new StanzaError('internal-server-error');
+  }
+
+  #isOurs(domain: string): boolean {
+    const jid: Jid | undefined = tryParseJid(domain);
+    return jid !== undefined && this.#options.domains.has(jid.domain);
+  }
+}
+
+/** RFC 6120 8.3.1 rule 8, and an IQ result is no question either. */
+function mayAnswer(stanza: Stanza): boolean {
+  if (stanza.type === 'error') return false;
+  return stanza.kind !== 'iq' || stanza.type !== 'result';
+}
+
+/** RFC 6120 8.2.3 rule 5: exactly one child. */
+function requestPayload(stanza: Stanza): NonNullable<Stanza['payload']> {
+  const [child, ...more] = stanza.children;
+  if (child === undefined || more.length > 0) throw new StanzaError('bad-request', 'A request has exactly one child');
+  return child;
+}
+
+function sentPresenceKind({ type, to }: Stanza): SentPresence | undefined {
+  switch (type) {
+    case undefined:
+    case 'unavailable':
+      return to === undefined ? 'broadcast' : 'directed';
+    case 'subscribe':
+    case 'subscribed':
+    case 'unsubscribe':
+    case 'unsubscribed':
+    case 'probe':
+      return type;
+    default:
+      return undefined;
+  }
+}

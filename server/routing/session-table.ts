@@ -1,0 +1,180 @@
+import { Jid } from '../../stanzas/jid.ts';
+import { shardOf } from '../../storage/keys.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { Clock } from '../clock.ts';
+import type { Placement } from '../cluster/placement.ts';
+import type { Log } from '../log.ts';
+import { Account, type AccountEvents } from './account.ts';
+import type { Session } from './session.ts';
+
+export interface SessionTableOptions {
+  readonly storage: Storage;
+  readonly placement: Placement;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Accounts without sessions kept in memory. */
+  readonly capacity?: number;
+}
+
+/** Prepares an account that is being loaded; rejecting makes the account unusable until it is asked for again. */
+export type AccountLoader = (account: Account) => Promise<void>;
+
+const SAVE_CURSORS_MS = 2000;
+
+/**
+ * Resolves JIDs: bare ones to accounts, full ones to sessions. Accounts are loaded when they are first needed and
+ * forgotten, least recently used first, when nobody needs them.
+ */
+export class SessionTable {
+  readonly #accounts = new Map<string, Account>();
+  readonly #options: SessionTableOptions;
+  readonly #capacity: number;
+  readonly #loaders: AccountLoader[] = [];
+  readonly #moved = new Set<Account>();
+  #events: AccountEvents | undefined;
+  #sessionCount = 0;
+  #isSaveScheduled = false;
+
+  constructor(options: SessionTableOptions) {
+    this.#options = options;
+    this.#capacity = options.capacity ?? 10_000;
+  }
+
+  /** The routing core is built on the table and then tied to it. */
+  setEvents(events: AccountEvents): void {
+    this.#events = events;
+  }
+
+  /** Runs for every account that is loaded and exists, before anything reaches it. */
+  onLoad(loader: AccountLoader): void {
+    this.#loaders.push(loader);
+  }
+
+  get sessionCount(): number {
+    return this.#sessionCount;
+  }
+
+  *sessions(): IterableIterator<Session> {
+    for (const account of this.#accounts.values()) yield* account.sessions;
+  }
+
+  /** The account of a bare JID, perhaps still loading, perhaps absent. */
+  account(bare: Jid): Account {
+    const existing = this.#accounts.get(bare.bare);
+    if (existing !== undefined) {
+      existing.lastUsed = this.#options.clock.monotonic();
+      return existing;
+    }
+    return this.#admit(bare.toBare());
+  }
+
+  /** The account if it is in memory. */
+  peek(bare: string): Account | undefined {
+    return this.#accounts.get(bare);
+  }
+
+  session(full: Jid): Session | undefined {
+    return this.#accounts.get(full.bare)?.session(full.full);
+  }
+
+  add(session: Session): void {
+    session.account.addSession(session);
+    this.#sessionCount++;
+  }
+
+  /** Returns false if the session had ended before. */
+  remove(session: Session): boolean {
+    if (!session.account.removeSession(session)) return false;
+    this.#sessionCount--;
+    return true;
+  }
+
+  /** Forgets what is known of an account, for instance because it was created, disabled or removed. */
+  forget(bare: string): void {
+    const account = this.#accounts.get(bare);
+    if (account === undefined) return;
+    this.#moved.delete(account);
+    this.#accounts.delete(bare);
+  }
+
+  /** Saves every cursor that has moved. */
+  async saveCursors(): Promise<void> {
+    const { storage } = this.#options;
+    const moved = [...this.#moved];
+    this.#moved.clear();
+    const saved = moved.map(async (account) => {
+      const { cursor } = account.pending;
+      const owner = account.jid.bare;
+      // Nothing is archived in this release, so what has been delivered has no reader any more.
+      await storage.commit.write([...storage.log.cursorWrites(owner, cursor), ...storage.log.trimWrites(owner, cursor)]);
+      account.pending.savedCursor = cursor;
+    });
+    for (const result of await Promise.allSettled(saved)) {
+      if (result.status === 'rejected') {
+        this.#options.log.warn({ error: String(result.reason) }, 'delivered messages are not yet removed from the store');
+      }
+    }
+  }
+
+  #admit(bare: Jid): Account {
+    const events = this.#events;
+    if (events === undefined) throw new Error('the session table is used before the routing core exists');
+    if (!this.#options.placement.ownsShard(shardOf(bare.bare))) throw new Error('an account of another process');
+    if (this.#accounts.size >= this.#capacity) this.#forgetUnused();
+    const { log } = this.#options.storage;
+    let account: Account;
+    const pending = {
+      page: (after: number, limit: number) => log.page(bare.bare, { after, limit }),
+      cursorMoved: () => this.#cursorMoved(account),
+    };
+    account = new Account(bare, events, pending, (self) => this.#load(self));
+    account.lastUsed = this.#options.clock.monotonic();
+    this.#accounts.set(bare.bare, account);
+    return account;
+  }
+
+  async #load(account: Account): Promise<void> {
+    // A microtask later, so that the constructor has returned.
+    await Promise.resolve();
+    const { storage, log } = this.#options;
+    const bare = account.jid.bare;
+    try {
+      const record = await storage.accounts.get(bare);
+      if (record === undefined || record.disabled) {
+        account.state = 'absent';
+      } else {
+        const [usage, cursor] = await Promise.all([storage.log.pendingUsage(bare), storage.log.cursor(bare)]);
+        account.pending.load({ ...usage, cursor });
+        await Promise.all(this.#loaders.map((load) => load(account)));
+        account.state = 'present';
+      }
+    } catch (error) {
+      log.error({ account: bare, error: String(error) }, 'an account cannot be read from the store');
+      account.state = 'absent';
+    }
+    // Who does not exist is not remembered: strangers may ask for any number of names.
+    if (account.state === 'absent') setImmediate(() => this.#forgetAbsent(account));
+  }
+
+  #forgetAbsent(account: Account): void {
+    if (this.#accounts.get(account.jid.bare) === account && account.isForgettable) this.#accounts.delete(account.jid.bare);
+    else if (!account.received.isIdle) setImmediate(() => this.#forgetAbsent(account));
+  }
+
+  #cursorMoved(account: Account): void {
+    this.#moved.add(account);
+    if (this.#isSaveScheduled) return;
+    this.#isSaveScheduled = true;
+    this.#options.clock.schedule(SAVE_CURSORS_MS, () => {
+      this.#isSaveScheduled = false;
+      void this.saveCursors();
+    });
+  }
+
+  /** Makes room by a tenth. Accounts in use stay, however many they are: connections are limited elsewhere. */
+  #forgetUnused(): void {
+    const unused = [...this.#accounts.values()].filter((account) => account.isForgettable);
+    unused.sort((one, other) => one.lastUsed - other.lastUsed);
+    for (const account of unused.slice(0, Math.ceil(this.#capacity / 10))) this.#accounts.delete(account.jid.bare);
+  }
+}

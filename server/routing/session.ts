@@ -1,0 +1,159 @@
+import type { Jid } from '../../stanzas/jid.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
+import type { StreamError } from '../../stanzas/stream-error.ts';
+import type { Account } from './account.ts';
+import type { Resource } from './delivery.ts';
+import { InboundLedger } from './receipt.ts';
+
+/** The stream under a session, as the session sees it. */
+export interface SessionStream {
+  readonly remoteAddress: string;
+  readonly transport: string;
+  readonly isSecure: boolean;
+  readonly bufferedBytes: number;
+  /** Writes a stanza (a byte string with the stream's content namespace as default); gathered until the turn's end. */
+  writeStanza(stanza: Stanza): void;
+  /** Sends the error and closes (RFC 6120 4.9). */
+  closeWithError(error: StreamError): void;
+}
+
+export interface SessionLimits {
+  readonly maxQueueStanzas: number;
+  readonly maxQueueBytes: number;
+  readonly maxUnprocessedStanzas: number;
+}
+
+/** A stanza handed to the stream that its client may not have. */
+export interface Unconfirmed {
+  readonly stanza: Stanza;
+  /** Its entry in the account's log; undefined where it has none. */
+  readonly position: number | undefined;
+}
+
+/**
+ * A bound resource (RFC 6120 7). It outlives nothing yet but is not its stream: what was delivered and not confirmed
+ * belongs here, and goes back to the account when the session ends.
+ */
+export class Session implements Resource {
+  readonly account: Account;
+  readonly jid: Jid;
+  /** When it was bound, milliseconds since the epoch. */
+  readonly since: number;
+  readonly inbound: InboundLedger;
+  stream: SessionStream | undefined;
+  /** The last available presence (RFC 6121 4.2, 4.4); undefined while the resource is only connected. */
+  presence: Stanza | undefined;
+  /** Priority of that presence, -128 to 127. */
+  priority: number | undefined;
+  slots: unknown[] | undefined;
+  /** Whether stanzas are confirmed by XEP-0198 acknowledgements rather than by being handed to the system. */
+  isAcknowledging = false;
+  #unconfirmed: Unconfirmed[] = [];
+  #unconfirmedBytes = 0;
+  /** How many were ever confirmed: the `h` we expect next, modulo 2^32, is this plus at most the queue's length. */
+  #confirmed = 0;
+  readonly #limits: SessionLimits;
+
+  constructor(account: Account, jid: Jid, stream: SessionStream, since: number, limits: SessionLimits) {
+    this.account = account;
+    this.jid = jid;
+    this.stream = stream;
+    this.since = since;
+    this.#limits = limits;
+    this.inbound = new InboundLedger(limits.maxUnprocessedStanzas);
+  }
+
+  get isAvailable(): boolean {
+    return this.priority !== undefined;
+  }
+
+  get unconfirmedCount(): number {
+    return this.#unconfirmed.length;
+  }
+
+  /** Whether a flush of the offline queue should wait for the client to read. */
+  get isBehind(): boolean {
+    const { maxQueueStanzas, maxQueueBytes } = this.#limits;
+    return this.#unconfirmed.length * 2 > maxQueueStanzas || this.#backlogBytes() * 2 > maxQueueBytes;
+  }
+
+  /**
+   * Delivers a stanza. A client that reads too slowly is disconnected rather than allowed to fill our memory; what has
+   * an entry in the log is delivered again later.
+   */
+  deliver(stanza: Stanza, position?: number): void {
+    const { stream } = this;
+    if (stream === undefined) return;
+    if (this.isAcknowledging || position !== undefined) {
+      this.#unconfirmed.push({ stanza, position });
+      this.#unconfirmedBytes += stanza.content.length;
+    }
+    stream.writeStanza(stanza);
+    if (this.#unconfirmed.length > this.#limits.maxQueueStanzas || this.#backlogBytes() > this.#limits.maxQueueBytes) {
+      this.account.overflowed(this);
+    }
+  }
+
+  /**
+   * The peer has handled `h` of our stanzas (XEP-0198 4). Returns false when that is more than were sent.
+   */
+  acknowledge(h: number): boolean {
+    const count = (h - this.#confirmed) >>> 0;
+    if (count > this.#unconfirmed.length) return false;
+    this.#confirm(count);
+    return true;
+  }
+
+  /** Mark for what a flush takes with it, -1 when nothing waits for it. */
+  flushMark(): number {
+    return this.isAcknowledging || this.#unconfirmed.length === 0
+      ? -1
+      : (this.#confirmed + this.#unconfirmed.length) >>> 0;
+  }
+
+  /** Everything up to the mark has been handed to the system. */
+  flushed(mark: number): void {
+    const count = (mark - this.#confirmed) >>> 0;
+    if (!this.isAcknowledging && count <= this.#unconfirmed.length) this.#confirm(count);
+  }
+
+  /** Starts counting (XEP-0198 3): what was written before does not count. */
+  startAcknowledging(): void {
+    this.#confirm(this.#unconfirmed.length);
+    this.#confirmed = 0;
+    this.isAcknowledging = true;
+    this.inbound.restartCount();
+  }
+
+  /** How many stanzas were sent since counting started, modulo 2^32. */
+  get sent(): number {
+    return (this.#confirmed + this.#unconfirmed.length) >>> 0;
+  }
+
+  get confirmed(): number {
+    return this.#confirmed;
+  }
+
+  /** Ends the queue: what its client may not have, in order. */
+  takeUnconfirmed(): readonly Unconfirmed[] {
+    const rest = this.#unconfirmed;
+    this.#unconfirmed = [];
+    this.#unconfirmedBytes = 0;
+    return rest;
+  }
+
+  #confirm(count: number): void {
+    if (count === 0) return;
+    const confirmed = count === this.#unconfirmed.length ? this.#unconfirmed : this.#unconfirmed.slice(0, count);
+    this.#unconfirmed = count === this.#unconfirmed.length ? [] : this.#unconfirmed.slice(count);
+    this.#confirmed = (this.#confirmed + count) >>> 0;
+    for (const { stanza, position } of confirmed) {
+      this.#unconfirmedBytes -= stanza.content.length;
+      if (position !== undefined) this.account.pending.confirm(position);
+    }
+  }
+
+  #backlogBytes(): number {
+    return Math.max(this.#unconfirmedBytes, this.stream?.bufferedBytes ?? 0);
+  }
+}

@@ -1,0 +1,59 @@
+import { element, type Element } from '../../stanzas/element.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+
+/** What is asked about: one of our domains, or an account. */
+export type DiscoTarget = 'server' | 'account';
+
+export interface Identity {
+  readonly category: string;
+  readonly type: string;
+  readonly name?: string;
+}
+
+/** What service discovery says of the server and its accounts, gathered from the modules' own declarations (XEP-0030). */
+export class Features {
+  readonly #features: Record<DiscoTarget, Set<string>> = { server: new Set(), account: new Set() };
+  readonly #identities: Record<DiscoTarget, Identity[]> = { server: [], account: [] };
+  readonly #extensions: (() => Element | undefined)[] = [];
+  readonly #items: { readonly jid: string; readonly name: string }[] = [];
+
+  addFeature(feature: string, targets: readonly DiscoTarget[]): void {
+    for (const target of targets) this.#features[target].add(feature);
+  }
+
+  addIdentity(identity: Identity, targets: readonly DiscoTarget[]): void {
+    for (const target of targets) this.#identities[target].push(identity);
+  }
+
+  /** A data form in the server's answer (XEP-0128); undefined when it has nothing to say. */
+  addExtension(form: () => Element | undefined): void {
+    this.#extensions.push(form);
+  }
+
+  /** A service of this server, listed among its items. */
+  addItem(jid: string, name: string): void {
+    this.#items.push({ jid, name });
+  }
+
+  /** The answer to disco#info (XEP-0030 3). */
+  info(target: DiscoTarget, node?: string): Element {
+    const nodes: Element[] = this.#identities[target].map(({ category, type, name }) =>
+      element('identity', NS.DISCO_INFO, { category, type, name }),
+    );
+    for (const feature of [...this.#features[target]].sort()) {
+      nodes.push(element('feature', NS.DISCO_INFO, { var: feature }));
+    }
+    if (target === 'server') {
+      for (const extension of this.#extensions) {
+        const form = extension();
+        if (form !== undefined) nodes.push(form);
+      }
+    }
+    return element('query', NS.DISCO_INFO, { node }, ...nodes);
+  }
+
+  /** The answer to disco#items of the server (XEP-0030 4). */
+  items(): Element {
+    return element('query', NS.DISCO_ITEMS, {}, ...this.#items.map((item) => element('item', NS.DISCO_ITEMS, { ...item })));
+  }
+}
