@@ -1,0 +1,225 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+
+import { securityOf } from '../sasl/channel-bindings.ts';
+import { NO_SECURITY, type SecurityLayer } from '../sasl/mechanisms.ts';
+import type { Connection, ConnectionListener } from './connection.ts';
+import type { Flusher } from './flusher.ts';
+import type { TlsHandshakes } from './tls-handshakes.ts';
+
+/** What a TCP connection shares with the others. */
+export interface TcpConnectionOptions {
+  readonly flusher: Flusher;
+  /** For `startTls`; without it that is impossible. */
+  readonly handshakes?: TlsHandshakes | undefined;
+}
+
+/** The connection of a socket: one property instead of a closure for each event of each connection. */
+const CONNECTION = Symbol('connection');
+type OwnedSocket = Socket & { [CONNECTION]?: TcpConnection | undefined };
+
+/** A client's TCP connection, in clear or under TLS. */
+export class TcpConnection implements Connection {
+  readonly framing = 'stream';
+  readonly remoteAddress: string;
+  security: SecurityLayer = NO_SECURITY;
+  listener: ConnectionListener | undefined;
+  readonly #flusher: Flusher;
+  readonly #handshakes: TlsHandshakes | undefined;
+  #socket: OwnedSocket;
+  #pending = '';
+  #error: Error | undefined;
+  #paused = false;
+  #ended = false;
+  #closed = false;
+  /** While TLS is negotiated: what is written waits, and nothing is read. */
+  #negotiating = false;
+
+  /** @param socket connected, with `allowHalfOpen`; under TLS its handshake is complete */
+  constructor(socket: Socket, { flusher, handshakes }: TcpConnectionOptions) {
+    this.remoteAddress = socket.remoteAddress ?? '';
+    this.#flusher = flusher;
+    this.#handshakes = handshakes;
+    this.#socket = socket;
+    if (socket instanceof TLSSocket) this.security = securityOf(socket);
+    socket.setNoDelay(true); // what is written here is whole already; waiting for more would cost 40 ms
+    this.#own(socket);
+    this.#read();
+  }
+
+  get bufferedBytes(): number {
+    return this.#pending.length + this.#socket.writableLength;
+  }
+
+  get canStartTls(): boolean {
+    return this.#handshakes !== undefined && !this.#negotiating && !(this.#socket instanceof TLSSocket);
+  }
+
+  write(bytes: string): void {
+    if (this.#ended || this.#closed || bytes === '') return;
+    if (this.#pending === '') this.#flusher.add(this);
+    this.#pending += bytes;
+  }
+
+  flush(): void {
+    if (this.#pending === '' || this.#negotiating) return;
+    const bytes = this.#pending;
+    const socket = this.#socket;
+    if (!socket.writable) {
+      this.#pending = '';
+      return;
+    }
+    const { listener } = this;
+    const mark = listener?.flushMark() ?? -1;
+    this.#pending = '';
+    const written =
+      mark < 0
+        ? undefined
+        : (error?: Error | null): void => {
+            // Node calls back without an error as well when the socket is destroyed with bytes not taken
+            if (!socket.destroyed && (error === undefined || error === null)) listener?.flushed(mark);
+          };
+    if (socket instanceof TLSSocket) socket.write(Buffer.from(bytes, 'latin1'), written);
+    else socket.write(bytes, 'latin1', written);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    if (!this.#negotiating) this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.#negotiating) this.#socket.resume();
+  }
+
+  /**
+   * Negotiates TLS as the server after everything written has gone. Reading goes on after those who wait for the promise.
+   * @param fallbackDomain whose certificate to show where the client names no domain of ours by SNI: the stream's `to`
+   * @throws Error when it is impossible or fails; then the connection is closed as well
+   */
+  async startTls(fallbackDomain?: string): Promise<void> {
+    const handshakes = this.#handshakes;
+    const plain = this.#socket;
+    if (handshakes === undefined || !this.canStartTls) throw new Error('this connection cannot start TLS');
+    plain.pause();
+    plain.removeListener('data', received); // RFC 6120 5.4.3.3: from here on nothing that comes in clear is heard
+    this.flush();
+    this.#negotiating = true;
+    try {
+      if (plain.writableLength > 0) await drained(plain);
+      const secured = await handshakes.secure({ socket: plain, fallbackDomain });
+      disown(plain);
+      this.#socket = secured;
+      this.#own(secured);
+      if (this.#closed) throw new Error('the connection was closed during the TLS handshake');
+      this.security = securityOf(secured);
+    } catch (error) {
+      this.#negotiating = false;
+      this.#error ??= error instanceof Error ? error : new Error(String(error));
+      this.destroy();
+      throw error;
+    }
+    setImmediate(goOn, this);
+  }
+
+  end(): void {
+    if (this.#ended || this.#closed) return;
+    this.flush();
+    this.#ended = true;
+    this.#pending = '';
+    this.#socket.end();
+    this.#socket.resume(); // else the end of the other side would not be noticed
+  }
+
+  destroy(): void {
+    this.#ended = true;
+    this.#pending = '';
+    this.#socket.destroy();
+  }
+
+  /** Reading begins again after TLS was negotiated. */
+  continueAfterTls(): void {
+    this.#negotiating = false;
+    this.#read();
+    if (this.#pending !== '') this.#flusher.add(this);
+  }
+
+  #own(socket: OwnedSocket): void {
+    socket[CONNECTION] = this;
+    socket.on('end', peerEnded).on('error', failed).on('close', closed);
+    if (socket.destroyed) this.closed();
+  }
+
+  #read(): void {
+    if (this.#closed) return;
+    this.#socket.on('data', received);
+    if (this.#paused && !this.#ended) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  /** Bytes came; called by the socket. */
+  received(chunk: Buffer): void {
+    if (this.#closed || this.#paused) return; // paused and still flowing: after `end`, see there
+    this.listener?.received(chunk);
+  }
+
+  /** The peer sends nothing more; called by the socket. What we have for it still goes out. */
+  peerEnded(): void {
+    this.flush();
+    this.#ended = true;
+    this.#socket.end();
+  }
+
+  /** Called by the socket; `close` follows. */
+  failed(error: Error): void {
+    this.#error ??= error;
+  }
+
+  /** The socket is gone; called by the socket. */
+  closed(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#ended = true;
+    this.#pending = '';
+    this.listener?.closed(this.#error);
+  }
+}
+
+function goOn(connection: TcpConnection): void {
+  connection.continueAfterTls();
+}
+
+function received(this: OwnedSocket, chunk: Buffer): void {
+  this[CONNECTION]?.received(chunk);
+}
+
+function peerEnded(this: OwnedSocket): void {
+  this[CONNECTION]?.peerEnded();
+}
+
+function failed(this: OwnedSocket, error: Error): void {
+  this[CONNECTION]?.failed(error);
+}
+
+function closed(this: OwnedSocket): void {
+  this[CONNECTION]?.closed();
+}
+
+/** The plain socket below TLS tells nobody anything more; `failed` stays, so that an error of it is not thrown. */
+function disown(socket: OwnedSocket): void {
+  socket[CONNECTION] = undefined;
+  socket.removeListener('end', peerEnded).removeListener('close', closed);
+}
+
+/** Resolves when everything written has been taken by the system, or the socket is gone. */
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.removeListener('close', done);
+      resolve();
+    };
+    socket.once('close', done);
+    socket.write('', done);
+  });
+}

@@ -1,0 +1,39 @@
+import type { Clock } from '../../server/clock.ts';
+
+/** Time that passes when the test says so. */
+export class ManualClock implements Clock {
+  #nowMs = 0;
+  readonly #tasks = new Set<{ atMs: number; task: () => void }>();
+
+  /** Timers that have neither run nor been cancelled. */
+  get scheduled(): number {
+    return this.#tasks.size;
+  }
+
+  now(): number {
+    return Date.UTC(1597, 0, 1) + this.#nowMs;
+  }
+
+  monotonic(): number {
+    return this.#nowMs;
+  }
+
+  schedule(delayMs: number, task: () => void): () => void {
+    const entry = { atMs: this.#nowMs + delayMs, task };
+    this.#tasks.add(entry);
+    return () => void this.#tasks.delete(entry);
+  }
+
+  /** Runs what is due in this time, in order. */
+  advance(durationMs: number): void {
+    const untilMs = this.#nowMs + durationMs;
+    for (;;) {
+      const [next] = [...this.#tasks].filter(({ atMs }) => atMs <= untilMs).sort((one, other) => one.atMs - other.atMs);
+      if (next === undefined) break;
+      this.#tasks.delete(next);
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      next.task();
+    }
+    this.#nowMs = untilMs;
+  }
+}
