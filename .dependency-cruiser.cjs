@@ -7,10 +7,10 @@ const layers = [
   ['routing', '^server/routing/'],
   ['sasl', '^server/sasl/'],
   ['streams', '^server/streams/'],
-  ['module API and services', '^server/(module|module-loader|log|metrics|clock)\\.ts$|^server/services/'],
+  ['module API and services', '^server/(module|module-loader|log|metrics|clock|version)\\.ts$|^server/services/'],
   ['modules', '^server/modules/'],
   ['http and admin', '^server/(http|admin)/'],
-  ['server', '^server/(server|module-list)\\.ts$'],
+  ['server', '^server/(server|core|module-list)\\.ts$'],
   ['main', '^server/main\\.ts$'],
 ];
 const everywhere = '^server/(log|clock)\\.ts$'; // ports that are passed in: types and small values only

@@ -21,7 +21,10 @@ export function openLog(options: { level: LogLevel; destination?: DestinationStr
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
     // A second line of defence: the first is that nobody passes these in.
-    redact: { paths: ['password', '*.password', 'credentials', '*.credentials', 'secret', '*.secret'], censor: '[removed]' },
+    redact: {
+      paths: ['password', '*.password', 'credentials', '*.credentials', 'secret', '*.secret'],
+      censor: '[removed]',
+    },
   };
   return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
 }

@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import type { IqRegistrar, Module, ModuleApi, ServiceClass } from './module.ts';
 import type { Acceptance } from './routing/acceptance.ts';
-import type { IqHandler, IqTable, IqTarget } from './routing/iq-table.ts';
+import type { IqRequests, IqTable, IqTarget } from './routing/iq-table.ts';
 import type { Pipeline } from './routing/pipeline.ts';
 import type { Router } from './routing/router.ts';
 import type { SessionTable } from './routing/session-table.ts';
@@ -25,7 +25,7 @@ export interface ModuleHost {
   readonly table: SessionTable;
   readonly features: Features;
   /** Features of authenticated streams, in the order of the modules. */
-  readonly streamFeatures: Element[];
+  readonly streamFeatures: (() => Element)[];
   readonly services: ReadonlyMap<ServiceClass, object>;
   readonly sessionSlots: SlotNumbers;
   readonly accountSlots: SlotNumbers;
@@ -61,7 +61,11 @@ function apiFor(host: ModuleHost): ModuleApi {
     clock: host.clock,
     log: host.log,
     storage: host.storage,
-    iq: { server: registrar(host.iq, 'server'), account: registrar(host.iq, 'account'), self: registrar(host.iq, 'self') },
+    iq: {
+      server: registrar(host.iq, 'server'),
+      account: registrar(host.iq, 'account'),
+      self: registrar(host.iq, 'self'),
+    },
     feature: (namespace, targets) => features.addFeature(namespace, targets),
     identity: (identity, targets) => features.addIdentity(identity, targets),
     discoExtension: (form) => features.addExtension(form),
@@ -92,11 +96,11 @@ function apiFor(host: ModuleHost): ModuleApi {
   };
 }
 
-function registrar<Request>(table: IqTable, target: IqTarget): IqRegistrar<Request> {
-  const add = (type: 'get' | 'set') => (namespace: string, name: string, handler: IqHandler<Request>) => {
-    table.add(target, type, namespace, name, handler as IqHandler<never>);
+function registrar<Target extends IqTarget>(table: IqTable, target: Target): IqRegistrar<IqRequests[Target]> {
+  return {
+    get: (namespace, name, handler) => table.add(target, 'get', namespace, name, handler),
+    set: (namespace, name, handler) => table.add(target, 'set', namespace, name, handler),
   };
-  return { get: add('get'), set: add('set') };
 }
 
 function addOnce<Kind, Handler>(handlers: Map<Kind, Handler>, kind: Kind, handler: Handler): void {

@@ -50,7 +50,7 @@ export interface ModuleApi {
   /** A data form in the server's disco#info (XEP-0128). */
   discoExtension(form: () => Element | undefined): void;
   /** Announces a feature on authenticated streams before a resource is bound (RFC 6120 4.3.2). */
-  streamFeature(feature: Element): void;
+  streamFeature(feature: () => Element): void;
   readonly screen: { sent(screen: Screen<Session>): void; received(screen: Screen<Account>): void };
   readonly amend: { sent(amendment: Amendment<Session>): void; received(amendment: Amendment<Account>): void };
   readonly presence: {

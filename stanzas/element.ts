@@ -68,7 +68,8 @@ export class Element {
     }
     if (this.nodes.length === 0) return `${tag}/>`;
     let content = '';
-    for (const node of this.nodes) content += typeof node === 'string' ? escapeText(node) : node.#toText(this.namespace);
+    for (const node of this.nodes)
+      content += typeof node === 'string' ? escapeText(node) : node.#toText(this.namespace);
     return `${tag}>${content}</${this.name}>`;
   }
 }
@@ -164,7 +165,8 @@ function tagEnd(bytes: string, start: number): number {
     if (character === 0x3e) return position;
     if (character === 0x22) position = bytes.indexOf('"', position + 1);
     else if (character === 0x27) position = bytes.indexOf("'", position + 1);
-    if (position < 0 || position >= bytes.length) throw new Error('parseElement was given bytes the scanner has not verified');
+    if (position < 0 || position >= bytes.length)
+      throw new Error('parseElement was given bytes the scanner has not verified');
     position++;
   }
 }

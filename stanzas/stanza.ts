@@ -44,7 +44,13 @@ export class Stanza {
   readonly children: readonly Child[];
   #bytes: string | undefined;
 
-  private constructor(kind: StanzaKind, header: StanzaHeader, others: string, content: string, children: readonly Child[]) {
+  private constructor(
+    kind: StanzaKind,
+    header: StanzaHeader,
+    others: string,
+    content: string,
+    children: readonly Child[],
+  ) {
     this.kind = kind;
     this.to = header.to;
     this.from = header.from;
@@ -154,7 +160,11 @@ export class Stanza {
     const echoed = this.bytesOf(payload);
     const children = [
       { ...payload, start: 0, end: echoed.length },
-      ...reply.children.map((child) => ({ ...child, start: child.start + echoed.length, end: child.end + echoed.length })),
+      ...reply.children.map((child) => ({
+        ...child,
+        start: child.start + echoed.length,
+        end: child.end + echoed.length,
+      })),
     ];
     return new Stanza('iq', reply, prefixDeclarations(this.others), echoed + reply.content, children);
   }

@@ -163,6 +163,29 @@ export class Acceptance {
   }
 
   /**
+   * Takes back what a session that ended was given and has perhaps not received (XEP-0198 5, RFC 6121 8.5): recorded
+   * messages wait again or go to another session, the others are accepted anew.
+   */
+  takeBack(session: Session): void {
+    const { account } = session;
+    const unconfirmed = session.takeUnconfirmed();
+    const recorded = unconfirmed.filter(({ position }) => position !== undefined);
+    account.pending.takeBack(
+      recorded.map(({ position }) => position!),
+      recorded.reduce((bytes, { stanza }) => bytes + stanza.content.length, 0),
+    );
+    for (const { stanza, position } of unconfirmed) {
+      if (position !== undefined || stanza.type === 'error') continue;
+      if (stanza.kind === 'message' && keepingOf(stanza) !== 'never') {
+        account.received.put({ stanza: stanza.withHeader({ to: account.jid }), receipt: undefined });
+      } else if (stanza.kind === 'iq' && stanza.type !== 'result') {
+        this.#options.refuse(stanza, new StanzaError('service-unavailable'));
+      }
+    }
+    this.flush(account);
+  }
+
+  /**
    * Delivers what waits to whoever may have it now (XEP-0160), in order, before any live message. Yields to a client that
    * reads slowly by waiting until it has caught up.
    */
@@ -232,7 +255,13 @@ export class Acceptance {
       const frame = scanDocument(Buffer.from(entry.stanza, 'latin1'), STORED_LIMITS);
       if (stanzaKind(frame) !== 'message' || frame.to === undefined || frame.from === undefined) return undefined;
       const { id, type, lang } = frame;
-      return Stanza.fromFrame('message', frame, { to: Jid.parse(frame.to), from: Jid.parse(frame.from), id, type, lang });
+      return Stanza.fromFrame('message', frame, {
+        to: Jid.parse(frame.to),
+        from: Jid.parse(frame.from),
+        id,
+        type,
+        lang,
+      });
     } catch (error) {
       this.#options.log.error({ position: entry.position, error: String(error) }, 'a stored message is damaged');
       return undefined;
@@ -262,13 +291,7 @@ class RecordedMessage implements Delivery, CommitListener {
   readonly #receipt: Receipt | undefined;
   readonly #entry: LogEntry;
 
-  constructor(
-    acceptance: Acceptance,
-    account: Account,
-    stanza: Stanza,
-    receipt: Receipt | undefined,
-    entry: LogEntry,
-  ) {
+  constructor(acceptance: Acceptance, account: Account, stanza: Stanza, receipt: Receipt | undefined, entry: LogEntry) {
     this.#acceptance = acceptance;
     this.#account = account;
     this.#stanza = stanza;

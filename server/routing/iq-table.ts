@@ -31,7 +31,12 @@ export type IqTarget =
   | 'account' // an account's bare JID, whoever asks
   | 'self'; // an account's bare JID or no address at all, asked by its owner
 
-type Requests = { server: IqRequest; account: AccountIqRequest; self: SelfIqRequest };
+/** What a handler for each target is given. */
+export interface IqRequests {
+  server: IqRequest;
+  account: AccountIqRequest;
+  self: SelfIqRequest;
+}
 
 /** Which handler answers which request: one map per target. */
 export class IqTable {
@@ -43,7 +48,7 @@ export class IqTable {
     type: 'get' | 'set',
     namespace: string,
     name: string,
-    handler: IqHandler<Requests[Target]>,
+    handler: IqHandler<IqRequests[Target]>,
   ): void {
     const key = keyOf(target, type, namespace, name);
     if (this.#handlers.has(key)) throw new Error(`two handlers for IQ ${type} {${namespace}}${name} to ${target}`);
@@ -55,8 +60,8 @@ export class IqTable {
     type: string,
     namespace: string,
     name: string,
-  ): IqHandler<Requests[Target]> | undefined {
-    return this.#handlers.get(keyOf(target, type, namespace, name)) as IqHandler<Requests[Target]> | undefined;
+  ): IqHandler<IqRequests[Target]> | undefined {
+    return this.#handlers.get(keyOf(target, type, namespace, name)) as IqHandler<IqRequests[Target]> | undefined;
   }
 
   /** What is handled, for `posthorn pipeline`. */

@@ -68,7 +68,8 @@ export class Router implements AccountEvents {
     }
     const service = this.#services.get(to.domain);
     if (service !== undefined) service.receive({ stanza, receipt });
-    else this.answer(stanza, new StanzaError('remote-server-not-found', 'This server does not talk to others'), receipt);
+    else
+      this.answer(stanza, new StanzaError('remote-server-not-found', 'This server does not talk to others'), receipt);
   }
 
   /**
@@ -220,7 +221,9 @@ export class Router implements AccountEvents {
     if (session !== undefined) {
       const own = this.#options.iq.find('self', stanza.type, child.namespace, child.name);
       if (own !== undefined) {
-        this.#answerRequest(stanza, receipt, () => own({ stanza, payload: stanza.parse(child), from, account, session }));
+        this.#answerRequest(stanza, receipt, () =>
+          own({ stanza, payload: stanza.parse(child), from, account, session }),
+        );
         return;
       }
     }

@@ -30,6 +30,7 @@ export class SessionTable {
   readonly #options: SessionTableOptions;
   readonly #capacity: number;
   readonly #loaders: AccountLoader[] = [];
+  readonly #endHandlers: ((session: Session) => void)[] = [];
   readonly #moved = new Set<Account>();
   #events: AccountEvents | undefined;
   #sessionCount = 0;
@@ -82,11 +83,15 @@ export class SessionTable {
     this.#sessionCount++;
   }
 
-  /** Returns false if the session had ended before. */
-  remove(session: Session): boolean {
-    if (!session.account.removeSession(session)) return false;
+  /** Ends a session, once: it leaves its account, then whoever cares is told, in order. */
+  end(session: Session): void {
+    if (!session.account.removeSession(session)) return;
     this.#sessionCount--;
-    return true;
+    for (const handler of this.#endHandlers) handler(session);
+  }
+
+  onEnd(handler: (session: Session) => void): void {
+    this.#endHandlers.push(handler);
   }
 
   /** Forgets what is known of an account, for instance because it was created, disabled or removed. */
@@ -106,12 +111,18 @@ export class SessionTable {
       const { cursor } = account.pending;
       const owner = account.jid.bare;
       // Nothing is archived in this release, so what has been delivered has no reader any more.
-      await storage.commit.write([...storage.log.cursorWrites(owner, cursor), ...storage.log.trimWrites(owner, cursor)]);
+      await storage.commit.write([
+        ...storage.log.cursorWrites(owner, cursor),
+        ...storage.log.trimWrites(owner, cursor),
+      ]);
       account.pending.savedCursor = cursor;
     });
     for (const result of await Promise.allSettled(saved)) {
       if (result.status === 'rejected') {
-        this.#options.log.warn({ error: String(result.reason) }, 'delivered messages are not yet removed from the store');
+        this.#options.log.warn(
+          { error: String(result.reason) },
+          'delivered messages are not yet removed from the store',
+        );
       }
     }
   }
@@ -157,7 +168,8 @@ export class SessionTable {
   }
 
   #forgetAbsent(account: Account): void {
-    if (this.#accounts.get(account.jid.bare) === account && account.isForgettable) this.#accounts.delete(account.jid.bare);
+    if (this.#accounts.get(account.jid.bare) === account && account.isForgettable)
+      this.#accounts.delete(account.jid.bare);
     else if (!account.received.isIdle) setImmediate(() => this.#forgetAbsent(account));
   }
 

@@ -54,6 +54,11 @@ export class Features {
 
   /** The answer to disco#items of the server (XEP-0030 4). */
   items(): Element {
-    return element('query', NS.DISCO_ITEMS, {}, ...this.#items.map((item) => element('item', NS.DISCO_ITEMS, { ...item })));
+    return element(
+      'query',
+      NS.DISCO_ITEMS,
+      {},
+      ...this.#items.map((item) => element('item', NS.DISCO_ITEMS, { ...item })),
+    );
   }
 }

@@ -39,8 +39,12 @@ export interface Connection {
   flush(): void;
   pause(): void;
   resume(): void;
-  /** Negotiates TLS as the server after everything written has gone; what came in before it is forgotten (RFC 6120 5.4.3.3). */
-  startTls(): Promise<void>;
+  /**
+   * Negotiates TLS as the server after everything written has gone; what came in before it is forgotten (RFC 6120
+   * 5.4.3.3). Rejects, with the connection closed, when it fails.
+   * @param fallbackDomain whose certificate to show a client that names none of our domains by SNI
+   */
+  startTls(fallbackDomain?: string): Promise<void>;
   /** Flushes, then closes our side; `closed` follows when the peer has closed too. */
   end(): void;
   /** Closes at once; what was not taken by the system is lost. */

@@ -1,0 +1,61 @@
+import type { Config } from '../../config/options.ts';
+import type { Storage } from '../../storage/storage.ts';
+
+/** One session of the running server, as an operator sees it. */
+export interface SessionSummary {
+  /** The full JID. */
+  readonly jid: string;
+  /** Where the client connects from. */
+  readonly address: string;
+  /** `tcp`, `websocket` and the like. */
+  readonly transport: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+  /** The priority of its presence (RFC 6121 4.7.2.3); undefined while it is not available. */
+  readonly priority: number | undefined;
+  readonly secure: boolean;
+  /** Stanzas the client has not taken yet. */
+  readonly queuedStanzas: number;
+}
+
+/** The state of the running server. */
+export interface ServerStatus {
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly domains: readonly string[];
+  readonly listening: readonly string[];
+  readonly sessions: number;
+  readonly connections: number;
+  readonly residentBytes: number;
+}
+
+/** What becomes of an account that a running server may know by heart. */
+export type AccountChange = 'disabled' | 'removed' | 'password';
+
+/** A message from the operator; without `from` the domain itself sends it. */
+export interface OperatorMessage {
+  readonly from: string | undefined;
+  readonly to: string;
+  readonly body: string;
+}
+
+/** What the running server offers to commands. */
+export interface ServerOperations {
+  readonly storage: Storage;
+  readonly config: Config;
+  status(): ServerStatus;
+  sessions(): SessionSummary[];
+  /** Ends the session of a full JID, or all of a bare JID; returns how many ended. */
+  kick(jid: string, reason: string): number;
+  /** Ends the account's sessions and forgets what is cached of it. */
+  accountChanged(bareJid: string, change: AccountChange): void;
+  /** Routes a message. Rejects with StanzaError, or an Error whose message the operator may read. */
+  send(message: OperatorMessage): Promise<void>;
+  /** What runs for each stanza, in order, a line each. */
+  pipeline(): string[];
+  /** Reads certificates anew; resolves to lines for the operator. */
+  reload(): Promise<string[]>;
+  /** Ends every stream with system-shutdown and commits what waits. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,93 @@
+import type { Config } from '../config/options.ts';
+import type { Element } from '../stanzas/element.ts';
+import { StreamError } from '../stanzas/stream-error.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Clock } from './clock.ts';
+import { oneProcess } from './cluster/placement.ts';
+import type { Log } from './log.ts';
+import type { Module, ServiceClass } from './module.ts';
+import { loadModules } from './module-loader.ts';
+import { Acceptance } from './routing/acceptance.ts';
+import { IqTable } from './routing/iq-table.ts';
+import { Pipeline } from './routing/pipeline.ts';
+import { Router } from './routing/router.ts';
+import { Sequencer } from './routing/sequencer.ts';
+import { SessionTable } from './routing/session-table.ts';
+import { SlotNumbers } from './routing/slot.ts';
+import { Features } from './services/features.ts';
+import { Rosters } from './services/rosters.ts';
+
+export interface CoreOptions {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly modules: readonly Module[];
+}
+
+/** The server without its sockets: routing, services and modules, tied together. */
+export interface Core {
+  readonly table: SessionTable;
+  readonly router: Router;
+  readonly pipeline: Pipeline;
+  readonly iq: IqTable;
+  readonly acceptance: Acceptance;
+  readonly streamFeatures: readonly (() => Element)[];
+}
+
+/** Builds the routing core over a store and sets the modules up in it. */
+export function createCore({ config, storage, clock, log, modules }: CoreOptions): Core {
+  const table = new SessionTable({ storage, placement: oneProcess, clock, log });
+  const pipeline = new Pipeline();
+  const iq = new IqTable();
+  const acceptance = new Acceptance({
+    commit: storage.commit,
+    messageLog: storage.log,
+    sequencer: new Sequencer(storage.sequences, storage.commit),
+    clock,
+    log,
+    history: config.messages.history === 'on',
+    maxOfflineMessages: config.offline.maxMessages,
+    maxOfflineBytes: config.offline.maxBytes,
+    refuse: (stanza, error) => router.answer(stanza, error),
+  });
+  const router: Router = new Router({
+    domains: new Set(config.domains),
+    table,
+    pipeline,
+    iq,
+    acceptance,
+    log,
+    overflowError: () => new StreamError('resource-constraint', 'Too much waits for this client'),
+  });
+  const features = new Features();
+  const streamFeatures: (() => Element)[] = [];
+  const accountSlots = new SlotNumbers();
+  const sessionSlots = new SlotNumbers();
+  const services = new Map<ServiceClass, object>([
+    [Features, features],
+    [Rosters, new Rosters({ storage, accountSlots, sessionSlots })],
+  ]);
+  loadModules(modules, {
+    config,
+    clock,
+    log,
+    storage,
+    iq,
+    pipeline,
+    router,
+    acceptance,
+    table,
+    features,
+    streamFeatures,
+    services,
+    sessionSlots,
+    accountSlots,
+  });
+  // First everybody hears that the session is over, then its messages go to whoever is left.
+  table.onEnd((session) => {
+    for (const handler of pipeline.sessionEnded) handler(session);
+    acceptance.takeBack(session);
+  });
+  return { table, router, pipeline, iq, acceptance, streamFeatures };
+}

@@ -1,0 +1,51 @@
+import type { Frame } from '../../stanzas/frame.ts';
+import { JidError, type Jid } from '../../stanzas/jid.ts';
+import { Stanza, stanzaKind } from '../../stanzas/stanza.ts';
+import { StanzaError } from '../../stanzas/stanza-error.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
+import type { Session } from '../routing/session.ts';
+import type { ClientStream } from './client-stream.ts';
+
+/** Takes a stanza from a bound client and sends it on its way. Throws StreamError for what ends the stream. */
+export function acceptStanza(stream: ClientStream, session: Session, frame: Frame): void {
+  const kind = stanzaKind(frame);
+  // RFC 6120 4.9.3.24
+  if (kind === undefined) throw new StreamError('unsupported-stanza-type', 'This element is no stanza');
+  checkFrom(stream, session, frame.from);
+  const receipt = session.inbound.begin();
+  const header = { from: session.jid, id: frame.id, type: frame.type, lang: frame.lang ?? stream.lang };
+  const { router } = stream.context;
+  let to: Jid | undefined;
+  try {
+    if (frame.to !== undefined) to = stream.context.jids.parse(frame.to);
+  } catch (error) {
+    if (!(error instanceof JidError)) throw error;
+    // RFC 6120 8.3.3.8; the malformed address is not given back (8.3.1 rule 2)
+    const refused = Stanza.fromFrame(kind, frame, { ...header, to: session.account.jid });
+    router.answer(refused, new StanzaError('jid-malformed', error.message), receipt);
+    return;
+  }
+  const stanza = Stanza.fromFrame(kind, frame, { ...header, to });
+  if (kind === 'iq' && !isWellFormedIq(frame)) {
+    router.answer(stanza.withHeader({ to: to ?? session.account.jid }), new StanzaError('bad-request'), receipt);
+    return;
+  }
+  router.send(session, stanza, receipt);
+}
+
+/** RFC 6120 8.1.2.1. Interop: Converse sends its bare JID. */
+function checkFrom(stream: ClientStream, session: Session, from: string | undefined): void {
+  if (from === undefined || from === session.jid.full || from === session.jid.bare) return;
+  try {
+    const jid = stream.context.jids.parse(from);
+    if (jid.full === session.jid.full || jid.full === session.jid.bare) return;
+  } catch {
+    // Not an address, so not the client's own.
+  }
+  throw new StreamError('invalid-from', 'Stanzas come from the address that was bound');
+}
+
+/** RFC 6120 8.2.3 rules 1 and 2 */
+function isWellFormedIq({ id, type }: Frame): boolean {
+  return id !== undefined && (type === 'get' || type === 'set' || type === 'result' || type === 'error');
+}

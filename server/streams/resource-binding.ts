@@ -1,0 +1,89 @@
+import { element } from '../../stanzas/element.ts';
+import type { Frame } from '../../stanzas/frame.ts';
+import { Jid, JidError } from '../../stanzas/jid.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+import { Stanza, stanzaKind } from '../../stanzas/stanza.ts';
+import { StanzaError } from '../../stanzas/stanza-error.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
+import type { Account } from '../routing/account.ts';
+import { Session } from '../routing/session.ts';
+import type { ClientStream } from './client-stream.ts';
+
+/** Takes an element of an authenticated client that has no resource yet (RFC 6120 7). */
+export function bindResource(stream: ClientStream, bare: string, frame: Frame): void {
+  if (frame.namespace === NS.STREAM_MANAGEMENT) {
+    // XEP-0198 3 and 5: not before a resource is bound; there is nothing to resume
+    const condition = frame.name === 'resume' ? 'item-not-found' : 'unexpected-request';
+    stream.writeElement(`<failed xmlns='${NS.STREAM_MANAGEMENT}'><${condition} xmlns='${NS.STANZA_ERRORS}'/></failed>`);
+    return;
+  }
+  const kind = stanzaKind(frame);
+  const request =
+    kind === 'iq' && frame.type === 'set' && frame.id !== undefined
+      ? Stanza.fromFrame('iq', frame, { id: frame.id, type: frame.type })
+      : undefined;
+  // RFC 6120 7.1: nothing but the binding before the binding
+  if (request?.hasChild('bind', NS.BIND) !== true) throw new StreamError('not-authorized', 'Bind a resource first');
+  stream.waitFor(bind(stream, Jid.parse(bare), request));
+}
+
+async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<void> {
+  const { context } = stream;
+  try {
+    const account = context.table.account(bare);
+    await account.loaded;
+    // The account may have been disabled or removed since the password was checked.
+    if (account.state !== 'present') throw new StanzaError('not-allowed', 'The account is not usable');
+    const jid = chooseResource(stream, account, request);
+    makeRoom(stream, account, jid);
+    const session = new Session(account, jid, stream, context.clock.now(), {
+      ...context.config.limits,
+    });
+    context.table.add(session);
+    stream.bound(session);
+    for (const handler of context.pipeline.sessionBound) handler(session);
+    // RFC 6120 7.6.1
+    const answer = element('bind', NS.BIND, {}, element('jid', NS.BIND, {}, jid.full));
+    write(stream, request.reply('result', [answer]));
+  } catch (error) {
+    if (!(error instanceof StanzaError)) throw error;
+    write(stream, request.errorReply(error));
+    // RFC 6120 7.7.3
+    if (++stream.bindAttempts >= context.config.c2s.maxBindAttempts) {
+      throw new StreamError('policy-violation', 'Too many attempts to bind a resource');
+    }
+  }
+}
+
+function write(stream: ClientStream, reply: Stanza): void {
+  stream.writeElement(stream.connection.framing === 'websocket' ? reply.toDocument() : reply.toBytes());
+}
+
+function chooseResource(stream: ClientStream, account: Account, request: Stanza): Jid {
+  const asked = request.child('bind', NS.BIND)?.child('resource')?.text ?? '';
+  // RFC 6120 7.6: random, because a resource that can be guessed leaks presence
+  if (asked === '') return account.jid.withResource(stream.context.randomId());
+  try {
+    return account.jid.withResource(asked);
+  } catch (error) {
+    if (error instanceof JidError) throw new StanzaError('bad-request', error.message);
+    throw error;
+  }
+}
+
+/** RFC 6120 7.6.2.1 and 7.7.2.2 */
+function makeRoom(stream: ClientStream, account: Account, jid: Jid): void {
+  const { resourceConflict, maxSessionsPerAccount } = stream.context.config.c2s;
+  const existing = account.session(jid.full);
+  if (existing === undefined) {
+    if (account.sessions.length >= maxSessionsPerAccount) {
+      throw new StanzaError('resource-constraint', 'Too many devices are logged in');
+    }
+  } else if (resourceConflict === 'refuse') {
+    throw new StanzaError('conflict', 'The resource is in use', 'modify');
+  } else {
+    // Interop: the newest wins, since the older connection is most often dead
+    existing.stream?.closeWithError(new StreamError('conflict', 'A newer session took this resource'));
+    stream.context.table.end(existing);
+  }
+}

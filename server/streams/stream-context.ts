@@ -1,0 +1,28 @@
+import type { Config } from '../../config/options.ts';
+import type { Element } from '../../stanzas/element.ts';
+import type { JidCache } from '../../stanzas/jid.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Pipeline } from '../routing/pipeline.ts';
+import type { Router } from '../routing/router.ts';
+import type { SessionTable } from '../routing/session-table.ts';
+import type { SaslContext } from '../sasl/negotiation.ts';
+import type { ClientStream } from './client-stream.ts';
+
+/** What every client stream of a server shares. */
+export interface StreamContext {
+  readonly config: Config;
+  readonly domains: ReadonlySet<string>;
+  readonly router: Router;
+  readonly table: SessionTable;
+  readonly pipeline: Pipeline;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly jids: JidCache;
+  /** Features of authenticated streams that modules announce. */
+  readonly streamFeatures: readonly (() => Element)[];
+  /** All but what depends on the one connection. */
+  readonly sasl: Omit<SaslContext, 'domain' | 'security' | 'address'>;
+  readonly randomId: () => string;
+  readonly streams: Set<ClientStream>;
+}
