@@ -142,7 +142,7 @@ describe('server/streams/listener', () => {
       const other = createServer().listen(0, '127.0.0.2');
       await once(other, 'listening');
       const { port } = other.address() as AddressInfo;
-      const starting = listener({ name: 'c2s-tls', directTls: true, port, addresses: ['127.0.0.1', '127.0.0.2'] });
+      const starting = listener({ name: 'c2s-tls', directTls: true, port, addresses: ['127.0.0.3', '127.0.0.2'] });
       const error: unknown = await starting.listen().catch((reason: unknown) => reason);
       other.close();
       expect(error).to.be.an('error');
@@ -150,7 +150,7 @@ describe('server/streams/listener', () => {
         `c2s.tls_port: cannot listen on port ${port} of 127.0.0.2: another program does (EADDRINUSE); ` +
           'stop it, or set c2s.tls_port to a free port',
       );
-      const probe = createServer().listen(port, '127.0.0.1'); // it gave back the first address
+      const probe = createServer().listen(port, '127.0.0.3'); // it gave back the first address
       await once(probe, 'listening');
       probe.close();
     });
