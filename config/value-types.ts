@@ -57,7 +57,7 @@ export function choice<const Word extends string>(...words: readonly Word[]): Va
 }
 
 /** Text that passes a test. */
-export function text(allowed: string, passes: (value: string) => boolean): ValueType<string> {
+function text(allowed: string, passes: (value: string) => boolean): ValueType<string> {
   return { schema: z.string({ error: allowed }).refine(passes, { error: allowed }), allowed, fromText: itself };
 }
 

@@ -18,6 +18,7 @@ import { JidError } from '../../stanzas/jid.ts';
 import { ensureCertificates, type EnsuredCertificates } from '../../certs/make-certs.ts';
 
 const DAY_MS = 86_400_000;
+const OPENSSL = 'openssl';
 
 describe('certs/make-certs', () => {
   let parent: string;
@@ -62,7 +63,7 @@ describe('certs/make-certs', () => {
       const verify = (index: number, ...names: string[]) => {
         const file = certificates[index]?.certificateFile ?? '';
         const options = ['verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', caFile, ...names, file];
-        return spawnSync('openssl', options).status;
+        return spawnSync(OPENSSL, options).status;
       };
       expect(verify(0, '-verify_hostname', 'capulet.example')).to.equal(0);
       expect(verify(0, '-verify_hostname', 'conference.capulet.example')).to.equal(0);
@@ -78,7 +79,7 @@ describe('certs/make-certs', () => {
     it('obeys RFC 6120 13.7.1', async () => {
       const { caFile, certificates } = await ensure(['capulet.example']);
       const print = (file: string) =>
-        execFileSync('openssl', ['x509', '-noout', '-text', '-in', file], { encoding: 'utf8' });
+        execFileSync(OPENSSL, ['x509', '-noout', '-text', '-in', file], { encoding: 'utf8' });
       const authority = print(caFile);
       expect(authority).to.match(/Basic Constraints: critical\s+CA:TRUE, pathlen:0/);
       expect(authority).to.match(/Key Usage: critical\s+Digital Signature, Certificate Sign, CRL Sign/);
@@ -123,7 +124,7 @@ describe('certs/make-certs', () => {
     it('makes certificates that last past 2049, when years have four digits', async () => {
       const { caFile } = await ensure(['localhost'], 365 * 40);
       expect(new Date(read(caFile).validTo).getUTCFullYear()).to.be.greaterThan(2070);
-      expect(spawnSync('openssl', ['x509', '-noout', '-in', caFile]).status).to.equal(0);
+      expect(spawnSync(OPENSSL, ['x509', '-noout', '-in', caFile]).status).to.equal(0);
     });
   });
 
@@ -232,7 +233,7 @@ describe('certs/make-certs', () => {
         '-subj',
         '/CN=verona',
       ];
-      execFileSync('openssl', [...foreign, '-out', file, '-keyout', key], { stdio: 'ignore' });
+      execFileSync(OPENSSL, [...foreign, '-out', file, '-keyout', key], { stdio: 'ignore' });
       const before = readFileSync(key, 'utf8');
       const error = await ensure(['localhost']).catch((refused: unknown) => refused);
       expect(error).to.be.an('error').with.property('message').that.includes(file).and.includes('tls.certificates');

@@ -23,6 +23,7 @@ import { CertificateError } from '../../../server/streams/certificate-file.ts';
 import { ALPN_CLIENT, TlsContexts, type TlsOptions } from '../../../server/streams/tls-context.ts';
 
 const DAY_MS = 86_400_000;
+const OPENSSL = 'openssl';
 
 /** A clock whose timers ring when the test says so. */
 class HandClock {
@@ -441,9 +442,9 @@ describe('server/streams/tls-context', () => {
         '-pass',
         'pass:rose',
       ];
-      execFileSync('openssl', [...locked, '-out', key('locked')], { stdio: 'ignore' });
+      execFileSync(OPENSSL, [...locked, '-out', key('locked')], { stdio: 'ignore' });
       const small = ['req', '-x509', '-nodes', '-newkey', 'rsa:512', '-subj', '/CN=small.example'];
-      execFileSync('openssl', [...small, '-out', pem('small'), '-keyout', key('small')], { stdio: 'ignore' });
+      execFileSync(OPENSSL, [...small, '-out', pem('small'), '-keyout', key('small')], { stdio: 'ignore' });
       expect(
         refusal(
           entry('missing'),
