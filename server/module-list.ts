@@ -1,4 +1,5 @@
 import type { Module } from './module.ts';
+import { capabilities } from './modules/capabilities.ts';
 import { contactAddresses } from './modules/contact-addresses.ts';
 import { disco } from './modules/disco.ts';
 import { offline } from './modules/offline.ts';
@@ -17,7 +18,8 @@ export const MODULES: readonly Module[] = [
   subscriptions,
   presence,
   offline,
-  disco,
+  disco, // describes what the modules around it declare; asked only once all are set up
+  capabilities,
   contactAddresses,
   ping,
   version,

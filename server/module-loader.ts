@@ -9,7 +9,8 @@ import type { IqRequests, IqTable, IqTarget } from './routing/iq-table.ts';
 import type { Pipeline } from './routing/pipeline.ts';
 import type { Router } from './routing/router.ts';
 import type { SessionTable } from './routing/session-table.ts';
-import { Slot, SlotNumbers } from './routing/slot.ts';
+import type { SlotNumbers } from './routing/slot.ts';
+import { Slot } from './routing/slot.ts';
 import type { Features } from './services/features.ts';
 
 /** What modules are loaded into. */

@@ -26,8 +26,8 @@ export type Provided<Wanted extends Needs> = { readonly [Name in keyof Wanted]: 
 
 /** Where handlers for one kind of IQ are entered. Returning is answering, throwing StanzaError refuses. */
 export interface IqRegistrar<Request> {
-  get(namespace: string, name: string, handler: IqHandler<Request>): void;
-  set(namespace: string, name: string, handler: IqHandler<Request>): void;
+  readonly get: (namespace: string, name: string, handler: IqHandler<Request>) => void;
+  readonly set: (namespace: string, name: string, handler: IqHandler<Request>) => void;
 }
 
 /** Everything a module may do. What is not here a module cannot do. */
@@ -45,40 +45,46 @@ export interface ModuleApi {
     readonly self: IqRegistrar<SelfIqRequest>;
   };
   /** Announces a feature in service discovery. */
-  feature(namespace: string, targets: readonly DiscoTarget[]): void;
-  identity(identity: Identity, targets: readonly DiscoTarget[]): void;
+  readonly feature: (namespace: string, targets: readonly DiscoTarget[]) => void;
+  readonly identity: (identity: Identity, targets: readonly DiscoTarget[]) => void;
   /** A data form in the server's disco#info (XEP-0128). */
-  discoExtension(form: () => Element | undefined): void;
+  readonly discoExtension: (form: () => Element | undefined) => void;
   /** Announces a feature on authenticated streams before a resource is bound (RFC 6120 4.3.2). */
-  streamFeature(feature: () => Element): void;
-  readonly screen: { sent(screen: Screen<Session>): void; received(screen: Screen<Account>): void };
-  readonly amend: { sent(amendment: Amendment<Session>): void; received(amendment: Amendment<Account>): void };
+  readonly streamFeature: (feature: () => Element) => void;
+  readonly screen: {
+    readonly sent: (screen: Screen<Session>) => void;
+    readonly received: (screen: Screen<Account>) => void;
+  };
+  readonly amend: {
+    readonly sent: (amendment: Amendment<Session>) => void;
+    readonly received: (amendment: Amendment<Account>) => void;
+  };
   readonly presence: {
     /** Takes presence of this kind that a session sends. One module per kind. */
-    sent(kind: SentPresence, handler: PresenceHandler<Session>): void;
+    readonly sent: (kind: SentPresence, handler: PresenceHandler<Session>) => void;
     /** Takes presence of this kind that reaches an account. One module per kind. */
-    received(kind: ReceivedPresence, handler: PresenceHandler<Account>): void;
+    readonly received: (kind: ReceivedPresence, handler: PresenceHandler<Account>) => void;
   };
   readonly on: {
     /** A resource was bound; its client has not been told yet. */
-    sessionBound(handler: (session: Session) => void): void;
+    readonly sessionBound: (handler: (session: Session) => void) => void;
     /** A session is over; it is no longer among its account's sessions. */
-    sessionEnded(handler: (session: Session) => void): void;
+    readonly sessionEnded: (handler: (session: Session) => void) => void;
     /** An account is read into memory, before any stanza reaches it. */
-    accountLoaded(loader: (account: Account) => Promise<void>): void;
+    readonly accountLoaded: (loader: (account: Account) => Promise<void>) => void;
   };
   /** Routes a stanza with both addresses set, as if its sender had sent it. Order is kept per pair of addresses. */
-  route(stanza: Stanza): void;
+  readonly route: (stanza: Stanza) => void;
   /** Delivers to one session of a local account, in its place among what the account receives. */
-  deliverTo(session: Session, stanza: Stanza): void;
+  readonly deliverTo: (session: Session, stanza: Stanza) => void;
   /** Delivers what waits in the account's offline queue to whoever may have it now. */
-  flushPending(account: Account): void;
+  readonly flushPending: (account: Account) => void;
   /** Whether a domain is one of ours. */
-  isLocalDomain(domain: string): boolean;
+  readonly isLocalDomain: (domain: string) => boolean;
   /** A place for this module's state on every session, kept as long as the session. */
-  sessionSlot<Value>(initial: () => Value): Slot<Value>;
+  readonly sessionSlot: <Value>(initial: () => Value) => Slot<Value>;
   /** The same on every account in memory. */
-  accountSlot<Value>(initial: () => Value): Slot<Value>;
+  readonly accountSlot: <Value>(initial: () => Value) => Slot<Value>;
 }
 
 export interface ModuleDefinition<Wanted extends Needs = Needs> {
@@ -98,9 +104,7 @@ export interface Module {
 }
 
 /** Declares a module. See server/modules/ping.ts for the smallest one. */
-export function defineModule<const Wanted extends Needs = Record<never, never>>(
-  definition: ModuleDefinition<Wanted>,
-): Module {
+export function defineModule<const Wanted extends Needs>(definition: ModuleDefinition<Wanted>): Module {
   return {
     name: definition.name,
     implements: definition.implements,

@@ -10,6 +10,7 @@ import { openStorage, type Storage } from '../storage/storage.ts';
 import type { AccountChange, OperatorMessage, ServerOperations, SessionSummary } from './admin/operations.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { createCore, type Core } from './core.ts';
+import { startOperations } from './http/operations-server.ts';
 import type { Log } from './log.ts';
 import { MODULES } from './module-list.ts';
 import type { Session } from './routing/session.ts';
@@ -193,7 +194,9 @@ async function listen(
     timeoutMs: c2s.tlsTimeoutSeconds * 1000,
     clock,
   });
-  const accept = (connection: Connection): void => void new ClientStream(connection, context);
+  const accept = (connection: Connection): void => {
+    new ClientStream(connection, context);
+  };
   const shared = { addresses: c2s.addresses, admission, handshakes, flusher: new Flusher({ log }), accept, log };
   const listening: ListeningSocket[] = [];
   for (const { name, port, directTls } of [
@@ -204,6 +207,18 @@ async function listen(
     const listener = new Listener({ ...shared, name, port, directTls });
     opened.push(listener);
     for (const at of await listener.listen()) listening.push({ ...at, name });
+  }
+  if (config.http.port !== false) {
+    // Only where it is wanted: fastify and ws take a good part of the start-up time.
+    const { startHttp } = await import('./http/http-server.ts');
+    const http = await startHttp({ config, clock, log, handshakes, admission, flusher: shared.flusher, accept });
+    opened.push(http);
+    listening.push(...http.listening);
+  }
+  if (config.operations.port !== false) {
+    const operations = await startOperations({ config, log, health: () => ({ status: 'ok' as const }) });
+    opened.push(operations);
+    listening.push(...operations.listening);
   }
   return listening;
 }

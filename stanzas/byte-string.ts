@@ -49,7 +49,7 @@ const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>',
  * Resolves the predefined entities and character references of verified XML (text or byte string; a reference above
  * U+007F becomes a UTF-16 character, so decode the bytes first).
  */
-export function unescape(escaped: string): string {
+function unescape(escaped: string): string {
   if (!escaped.includes('&')) return escaped;
   return escaped.replace(
     /&(?:#x([0-9a-fA-F]+)|#([0-9]+)|(\w+));/g,

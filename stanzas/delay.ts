@@ -15,7 +15,7 @@ export function withDelay(stanza: Stanza, from: string, timeUs: number): Stanza 
 }
 
 /** XEP-0082 DateTime in UTC with microseconds. */
-export function dateTime(timeUs: number): string {
+function dateTime(timeUs: number): string {
   const milliseconds = Math.floor(timeUs / 1000);
   const rest = String(timeUs - milliseconds * 1000).padStart(3, '0');
   return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`;

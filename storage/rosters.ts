@@ -19,6 +19,8 @@ export interface RosterItem {
   readonly approved: boolean;
   /** The contact's request waits for the owner's answer ("pending in"): the subscribe stanza, a byte string. */
   readonly request: string | undefined;
+  /** Whether it is in the roster, or only remembers the request of somebody the owner has not added (RFC 6121 3.1.3). */
+  readonly isListed: boolean;
 }
 
 export interface StoredRoster {
@@ -33,6 +35,7 @@ const SUBSCRIPTIONS = ['none', 'to', 'from', 'both'] as const;
 const ASK = 1;
 const APPROVED = 2;
 const REQUEST = 4;
+const UNLISTED = 8;
 const PAGE_ENTRIES = 500;
 
 /** The rosters by their owner's bare JID. Everything rejects with StoreError where the store fails. */
@@ -79,7 +82,11 @@ function decodeVersion(key: Key, value: Uint8Array): number {
 }
 
 function encodeItem(item: RosterItem): Uint8Array {
-  const flags = (item.ask ? ASK : 0) | (item.approved ? APPROVED : 0) | (item.request === undefined ? 0 : REQUEST);
+  const flags =
+    (item.ask ? ASK : 0) |
+    (item.approved ? APPROVED : 0) |
+    (item.request === undefined ? 0 : REQUEST) |
+    (item.isListed ? 0 : UNLISTED);
   const writer = new RecordWriter(FORMAT)
     .byte(SUBSCRIPTIONS.indexOf(item.subscription))
     .byte(flags)
@@ -95,7 +102,7 @@ function decodeItem(key: Key, value: Uint8Array): RosterItem {
   const subscription = SUBSCRIPTIONS[reader.byte()];
   if (subscription === undefined) throw reader.corrupt('unknown subscription');
   const flags = reader.byte();
-  if (flags > (ASK | APPROVED | REQUEST)) throw reader.corrupt(`unknown flags ${flags}`);
+  if (flags > (ASK | APPROVED | REQUEST | UNLISTED)) throw reader.corrupt(`unknown flags ${flags}`);
   const name = reader.text();
   const groups: string[] = [];
   for (let left = reader.number(); left > 0; left--) groups.push(reader.text());
@@ -103,5 +110,6 @@ function decodeItem(key: Key, value: Uint8Array): RosterItem {
   reader.end();
   const ask = (flags & ASK) !== 0;
   const approved = (flags & APPROVED) !== 0;
-  return { jid: restAsText(key), name, groups, subscription, ask, approved, request };
+  const isListed = (flags & UNLISTED) === 0;
+  return { jid: restAsText(key), name, groups, subscription, ask, approved, request, isListed };
 }

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import type * as z from 'zod';
 
 import type { Config } from '../../config/options.ts';
 import type { Storage } from '../../storage/storage.ts';

@@ -6,7 +6,7 @@ import { openStorage, type Storage, type StorageOptions } from '../../storage/st
 import { CommandError } from './exit-codes.ts';
 
 /** Where a configuration keeps its data, and how: the same for the server and for commands while it is down. */
-export function storageOptions(config: Config): StorageOptions {
+function storageOptions(config: Config): StorageOptions {
   const { backend, durability } = config.storage;
   return { backend, durability, directory: join(config.dataDirectory, 'store') };
 }

@@ -10,7 +10,7 @@ export const offline = defineModule({
   implements: [
     { xep: 160, version: '1.0.1' },
     { xep: 203, version: '2.0' },
-    { xep: 334, version: '0.4.0' },
+    { xep: 334, version: '1.0.0' },
   ],
   setup({ feature }) {
     feature(NS.OFFLINE, ['server']);

@@ -1,4 +1,4 @@
-import { element, parseElement } from '../../stanzas/element.ts';
+import { element, parseElement, type Element } from '../../stanzas/element.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { DocumentLimitError } from '../../storage/documents.ts';
@@ -8,36 +8,52 @@ import { defineModule } from '../module.ts';
 export const privateXml = defineModule({
   name: 'private-xml',
   implements: [{ xep: 49, version: '1.2' }],
-  setup({ iq, feature, storage, config }) {
+  setup({ iq, feature, storage, config, accountSlot }) {
+    /** The account's last write: who asks after it sees it (RFC 6120 10.1). */
+    const writing = accountSlot(() => ({ last: Promise.resolve() }));
     feature(NS.PRIVATE, ['server']);
 
     iq.self.get(NS.PRIVATE, 'query', async function readPrivate({ payload, account }) {
       const [asked, ...more] = payload.children;
       if (asked === undefined || more.length > 0) throw new StanzaError('bad-request', 'One element is asked for');
-      const stored = await storage.documents.get(account.jid.bare, nameOf(asked));
+      const name = nameOf(asked);
+      await writing.peek(account)?.last;
+      const stored = await storage.documents.get(account.jid.bare, name);
       const found = stored === undefined ? element(asked.name, asked.namespace) : parseElement(stored, {});
       return element('query', NS.PRIVATE, {}, found);
     });
 
     iq.self.set(NS.PRIVATE, 'query', async function writePrivate({ payload, account }) {
-      const documents = payload.children;
-      if (documents.length === 0) throw new StanzaError('bad-request', 'There is nothing to store');
+      const documents = new Map<string, Element>();
+      for (const document of payload.children) {
+        const name = nameOf(document);
+        // One would silently replace the other.
+        if (documents.has(name)) throw new StanzaError('bad-request', 'Two elements have the same name');
+        documents.set(name, document);
+      }
+      if (documents.size === 0) throw new StanzaError('not-acceptable', 'There is nothing to store');
+      const slot = writing.of(account);
+      const stored = slot.last.then(() => store(account.jid.bare, documents));
+      slot.last = stored.catch(() => undefined);
+      await stored;
+    });
+
+    /** Stores the elements one after the other; those before one that finds no room stay. */
+    async function store(owner: string, documents: ReadonlyMap<string, Element>): Promise<void> {
       try {
-        for (const document of documents) {
-          const limit = config.limits.maxPrivateXmlBytes;
-          await storage.documents.put(account.jid.bare, nameOf(document), document.toBytes(), limit);
+        for (const [name, document] of documents) {
+          await storage.documents.put(owner, name, document.toBytes(), config.limits.maxPrivateXmlBytes);
         }
       } catch (error) {
-        if (error instanceof DocumentLimitError)
-          throw new StanzaError('resource-constraint', 'There is no more room', 'wait');
-        throw error;
+        if (!(error instanceof DocumentLimitError)) throw error;
+        throw new StanzaError('resource-constraint', 'There is no more room', 'wait');
       }
-    });
+    }
   },
 });
 
-function nameOf({ name, namespace }: { name: string; namespace: string }): string {
-  // XEP-0049 2.1: what is stored has a namespace of its own
-  if (namespace === '' || namespace === NS.PRIVATE) throw new StanzaError('bad-request', 'A namespace is missing');
+/** XEP-0049 2.3: what is stored has a namespace of its own. */
+function nameOf({ name, namespace }: Element): string {
+  if (namespace === '' || namespace === NS.PRIVATE) throw new StanzaError('not-acceptable', 'A namespace is missing');
   return `private {${namespace}}${name}`;
 }

@@ -55,7 +55,7 @@ function nonNegative<R extends Resource>(resources: readonly R[]): readonly R[] 
 }
 
 /** All resources that share the highest non-negative priority. */
-export function mostAvailable<R extends Resource>(resources: readonly R[]): readonly R[] {
+function mostAvailable<R extends Resource>(resources: readonly R[]): readonly R[] {
   let highest = 0;
   for (const { priority } of resources) if (priority !== undefined && priority > highest) highest = priority;
   return resources.filter(({ priority }) => priority === highest);

@@ -1,7 +1,7 @@
 import type { Element } from '../../stanzas/element.ts';
 import { tryParseJid, type Jid } from '../../stanzas/jid.ts';
 import { withoutForgedSequence } from '../../stanzas/sequence.ts';
-import { Stanza } from '../../stanzas/stanza.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { StreamError } from '../../stanzas/stream-error.ts';
 import type { Log } from '../log.ts';
@@ -101,7 +101,10 @@ export class Router implements AccountEvents {
   receive(account: Account, item: Inbound): void | Promise<void> {
     const { pipeline } = this.#options;
     return this.#guarded(item.stanza, item.receipt, () => {
-      if (account.state === 'absent') return this.#receiveForNobody(item);
+      if (account.state === 'absent') {
+        this.#receiveForNobody(item);
+        return;
+      }
       const screening = runScreens(pipeline.screenReceived, item.stanza, account);
       if (screening === undefined) return this.#receiveScreened(account, item);
       return screening.then(() => this.#receiveScreened(account, item));

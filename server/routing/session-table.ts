@@ -1,10 +1,11 @@
-import { Jid } from '../../stanzas/jid.ts';
+import type { Jid } from '../../stanzas/jid.ts';
 import { shardOf } from '../../storage/keys.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Clock } from '../clock.ts';
 import type { Placement } from '../cluster/placement.ts';
 import type { Log } from '../log.ts';
 import { Account, type AccountEvents } from './account.ts';
+import type { PendingStore } from './pending-messages.ts';
 import type { Session } from './session.ts';
 
 export interface SessionTableOptions {
@@ -133,12 +134,11 @@ export class SessionTable {
     if (!this.#options.placement.ownsShard(shardOf(bare.bare))) throw new Error('an account of another process');
     if (this.#accounts.size >= this.#capacity) this.#forgetUnused();
     const { log } = this.#options.storage;
-    let account: Account;
-    const pending = {
+    const pending: PendingStore = {
       page: (after: number, limit: number) => log.page(bare.bare, { after, limit }),
       cursorMoved: () => this.#cursorMoved(account),
     };
-    account = new Account(bare, events, pending, (self) => this.#load(self));
+    const account: Account = new Account(bare, events, pending, (self) => this.#load(self));
     account.lastUsed = this.#options.clock.monotonic();
     this.#accounts.set(bare.bare, account);
     return account;

@@ -392,7 +392,11 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     } else if (step.kind === 'failure') {
       const facts = { account: step.account, condition: step.condition, address: this.remoteAddress };
       if (step.cause === undefined) this.context.log.info(facts, 'login failed');
-      else this.context.log.error({ ...facts, error: String(step.cause) }, 'login failed by our own fault');
+      else
+        this.context.log.error(
+          { ...facts, error: step.cause instanceof Error ? step.cause.stack : 'unknown' },
+          'login failed by our own fault',
+        );
       if (step.fatal) throw new StreamError('policy-violation', 'Too many failed logins'); // RFC 6120 6.4.5
     }
   }

@@ -4,7 +4,7 @@ import { PendingMessages } from '../../../server/routing/pending-messages.ts';
 import type { LogEntry } from '../../../storage/message-log.ts';
 
 /** A log in memory with a queue that reads it. */
-function queue(): { pending: PendingMessages; log: LogEntry[]; record(): LogEntry } {
+function queue(): { pending: PendingMessages; log: LogEntry[]; record: () => LogEntry } {
   const log: LogEntry[] = [];
   const pending = new PendingMessages({
     page: (after, limit) => Promise.resolve(log.filter(({ position }) => position > after).slice(0, limit)),
