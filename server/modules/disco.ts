@@ -45,7 +45,7 @@ export const disco = defineModule({
     });
 
     /**
-     * RFC 6120 13.11: an account that answers is an account that exists. Deviation: XEP-0030 9 wants disco#items answered
+     * RFC 6120 13.11: an account that answers is an account that exists. Deviation: XEP-0030 8 wants disco#items answered
      * empty, RFC 6121 8.5.1 wants this error where there is no account, and the two must look alike.
      */
     function hideFromStrangers({ account, from }: AccountIqRequest): void {
