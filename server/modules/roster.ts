@@ -54,7 +54,7 @@ export const roster = defineModule({
         throw new StanzaError('not-allowed', `A roster holds at most ${limits.maxItems} contacts`);
       }
       const state = { subscription: 'none', ask: false, approved: false, request: undefined } as const;
-      const item: RosterItem = { ...(existing ?? state), jid, name, groups };
+      const item: RosterItem = { ...(existing ?? state), jid, name, groups, isListed: true };
       await rosters.save(account, jid, item);
       rosters.push(account, item, deliverTo);
     }

@@ -62,8 +62,9 @@ export const subscriptions = defineModule({
       if (existing === undefined && rosters.size(account) >= config.roster.maxItems) {
         throw new StanzaError('not-allowed', 'The roster is full');
       }
-      const item: RosterItem = { name: '', groups: [], ...existing, jid, ...state };
-      const isEmpty = existing !== undefined && !isVisible(existing) && item.request === undefined && !isStanding(item);
+      const item: RosterItem = { name: '', groups: [], isListed: false, ...existing, jid, ...state };
+      // A stranger's request that is over leaves nothing behind.
+      const isEmpty = item.request === undefined && !isVisible(item);
       await rosters.save(account, jid, isEmpty ? undefined : item);
       if (!isEmpty && isVisible(item)) rosters.push(account, item, deliverTo);
     }
@@ -73,10 +74,6 @@ export const subscriptions = defineModule({
     }
   },
 });
-
-function isStanding({ subscription, ask, approved }: RosterItem): boolean {
-  return subscription !== 'none' || ask || approved;
-}
 
 function unavailable({ jid }: Session): Stanza {
   return Stanza.create('presence', { from: jid, type: 'unavailable' });

@@ -133,16 +133,9 @@ export function itemElement(item: RosterItem): Element {
   return element('item', NS.ROSTER, attributes, ...item.groups.map((group) => element('group', NS.ROSTER, {}, group)));
 }
 
-/**
- * Whether a client is shown the item: not one that only remembers a stranger's request (RFC 6121 3.1.3), which is told
- * from a contact the user has added by having neither name, group nor any state of the user's making.
- */
-export function isVisible(item: RosterItem): boolean {
-  return item.request === undefined || item.subscription !== 'none' || item.ask || item.approved || isUsers(item);
-}
-
-function isUsers({ name, groups }: RosterItem): boolean {
-  return name !== '' || groups.length > 0;
+/** Whether a client is shown the item: not one that only remembers a stranger's request (RFC 6121 3.1.3). */
+export function isVisible({ isListed, subscription, ask, approved }: RosterItem): boolean {
+  return isListed || subscription !== 'none' || ask || approved;
 }
 
 function removedElement(jid: string): Element {

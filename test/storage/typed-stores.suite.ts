@@ -177,6 +177,7 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         ask: false,
         approved: true,
         request: undefined,
+        isListed: true,
       };
       const paris: RosterItem = {
         jid: 'paris@verona.example',
@@ -186,6 +187,7 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         ask: true,
         approved: false,
         request: "<presence type='subscribe' from='paris@verona.example'><status>\u00c3\u00a9</status></presence>",
+        isListed: false,
       };
 
       it('is empty with version 0 before the first change', async () => {
@@ -223,7 +225,7 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         await expectEveryCutCorrupt(textKey('rosters', JULIET, paris.jid), paris.jid, read);
         const key = textKey('rosters', JULIET, paris.jid);
         await expectCorrupt(key, Uint8Array.of(1, 4, 0), 'unknown subscription', read);
-        await expectCorrupt(key, Uint8Array.of(1, 0, 8), 'unknown flags 8', read);
+        await expectCorrupt(key, Uint8Array.of(1, 0, 16), 'unknown flags 16', read);
         await expectCorrupt(key, Uint8Array.of(1, 0, 0, 0, 0, 0, 1, 0xff), 'not UTF-8', read);
         await storage.rosters.save(JULIET, 1, [], [paris.jid]);
         await expectEveryCutCorrupt(textKey('rosters', JULIET), `rosters of ${JULIET}`, read);
@@ -497,7 +499,8 @@ function citizens(count: number): Account[] {
 /** An owner with something in every table. */
 async function fill(storage: Storage, owner: string): Promise<void> {
   await storage.accounts.create(owner, account());
-  const item = { name: '', groups: [], subscription: 'none', ask: false, approved: false, request: undefined } as const;
+  const state = { subscription: 'none', ask: false, approved: false, request: undefined } as const;
+  const item = { name: '', groups: [], ...state, isListed: true };
   await storage.rosters.save(owner, 1, [{ ...item, jid: ROMEO }], []);
   await storage.documents.put(owner, 'card', 'x', 100);
   const flags = { archived: false, pending: true, sent: false };
