@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { toByteString } from '../../stanzas/byte-string.ts';
 import { formFields, formType } from '../../stanzas/data-form.ts';
 import type { Element } from '../../stanzas/element.ts';
 import { NS } from '../../stanzas/namespaces.ts';
@@ -37,7 +38,8 @@ function fieldsText(form: Element): string {
   return fields.map(([name, values]) => [name, ...[...values].sort(byOctets)].join('<') + '<').join('');
 }
 
-/** XEP-0115 5.1: the `i;octet` collation. UTF-16 sorts characters beyond the first plane differently. */
+/** XEP-0115 5.1: the `i;octet` collation, which is the order of byte strings; UTF-16 differs beyond the first plane. */
 function byOctets(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one, 'utf8'), Buffer.from(other, 'utf8'));
+  const [first, second] = [toByteString(one), toByteString(other)];
+  return first < second ? -1 : first > second ? 1 : 0;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { verificationString } from '../../../server/services/capability-hash.ts';
 import { elementOf } from '../../support/module-harness.ts';
@@ -41,5 +42,11 @@ describe('server/services/capability-hash', () => {
     expect(verificationString(ignored)).to.equal(without);
     const counted = elementOf(`<query ${INFO}>${PSI}${FEATURES}${softwareInfo()}</query>`);
     expect(verificationString(counted)).not.to.equal(without);
+  });
+
+  it('XEP-0115 5.1: sorts by octets, where UTF-16 would put U+1F3AD before U+FF21', () => {
+    const info = elementOf(`<query ${INFO}><feature var='\u{1f3ad}'/><feature var='\uff21'/></query>`);
+    const sha1 = createHash('sha1').update('\uff21<\u{1f3ad}<', 'utf8').digest('base64');
+    expect(verificationString(info)).to.equal(sha1);
   });
 });
