@@ -38,6 +38,10 @@ async function runServer(config: Config): Promise<void> {
       now: () => Date.now(),
     },
     log,
+  }).catch(async (error: unknown) => {
+    // Without it nobody could steer the server: better not to run than to run unseen.
+    await server.stop();
+    throw error;
   });
   let isStopping = false;
   const stop = (): void => {

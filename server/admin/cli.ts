@@ -1,19 +1,21 @@
-import { randomBytes } from 'node:crypto';
 import { Command as CommandLine, CommanderError } from 'commander';
 
 import { loadConfig } from '../../config/load.ts';
 import { ConfigError } from '../../config/mistakes.ts';
 import type { Config } from '../../config/options.ts';
 import { renderReference } from '../../config/reference.ts';
-import { deriveCredentials } from '../sasl/scram-keys.ts';
+import { PrecisError } from '../../stanzas/precis.ts';
+import { keysOfPassword } from './account-transfer.ts';
 import type { Command } from './command.ts';
 import { pipeline, reload, send, sessionKick, sessionList, status, stop } from './commands/running-server.ts';
 import { userAdd, userDisable, userEnable, userList, userPasswd, userRemove, userShow } from './commands/users.ts';
-import { openStoreOfStoppedServer } from './configured-storage.ts';
-import { connectToServer } from './control-client.ts';
+import type { AccountSummary } from './commands/users.ts';
+import { openExecutor } from './executor.ts';
 import { CommandError, EXIT_CODE_MEANINGS, EXIT_CODES } from './exit-codes.ts';
 import { readNewPassword, type PasswordSource } from './password-input.ts';
-import { credentialsToText } from './scram-text.ts';
+import { addTransferCommands } from './transfer-commands.ts';
+
+const LIST_PAGE = 500;
 
 /** What the command line needs from the layer above. */
 export interface CommandLineOptions {
@@ -86,8 +88,11 @@ function program({ version, start }: CommandLineOptions): CommandLine {
         };
         const password = await readNewPassword(source);
         const keys = await keysOf(password, config());
-        await run(command, { jid, keys });
-        if (source.generate) process.stdout.write(`password: ${password}\n`);
+        const outcome = await perform(command, { jid, keys }, config());
+        const shown = source.generate ? { ...outcome, password } : outcome;
+        if (globals().json === true) process.stdout.write(`${JSON.stringify(shown)}\n`);
+        else print(command, outcome, false);
+        if (source.generate && globals().json !== true) process.stdout.write(`password: ${password}\n`);
       });
   }
   const ofAccount = <Result>(command: Command<{ jid: string }, Result>): void => {
@@ -100,13 +105,16 @@ function program({ version, start }: CommandLineOptions): CommandLine {
   ofAccount(userEnable);
   ofAccount(userRemove);
   ofAccount(userShow);
+  addTransferCommands(user, { config, isJson: () => globals().json === true });
   user
     .command('list')
     .description(userList.summary)
     .option('--domain <domain>', 'only accounts of this domain')
-    .option('--after <jid>', 'the last account of the page before')
-    .option('--limit <number>', 'accounts on a page', Number, 500)
-    .action((page: { domain?: string; after?: string; limit: number }) => run(userList, page));
+    .action(async (filter: { domain?: string }) => {
+      const accounts = await allAccounts(config(), filter);
+      // Nothing at all, rather than an empty line, where there is no account.
+      if (accounts.length > 0 || globals().json === true) print(userList, { accounts }, globals().json === true);
+    });
 
   const session = line.command('session').description('sessions of the running server');
   session
@@ -150,36 +158,46 @@ function program({ version, start }: CommandLineOptions): CommandLine {
   return line;
 }
 
-/** Asks the running server; where none runs and the command needs only the store, works on that. */
 async function perform<Arguments, Result>(
   command: Command<Arguments, Result>,
   input: Arguments,
   config: Config,
 ): Promise<Result> {
-  const client = await connectToServer(config.admin.controlSocket);
-  if (client !== undefined) {
-    try {
-      return (await client.ask(command.name, input)) as Result;
-    } finally {
-      client.close();
-    }
-  }
-  if (command.needs === 'server') throw new CommandError('not-running', 'the server is not running');
-  const storage = await openStoreOfStoppedServer(config);
+  const executor = await openExecutor(config, command.needs);
   try {
-    const context = { config, storage, server: undefined, requestStop: undefined, now: () => Date.now() };
-    return await command.run(context, input);
+    return await executor.run(command, input);
   } finally {
-    await storage.close();
+    await executor.close();
+  }
+}
+
+/** Every account, asked for in pages so that no reply is without bound. */
+async function allAccounts(config: Config, filter: { readonly domain?: string }): Promise<AccountSummary[]> {
+  const executor = await openExecutor(config, userList.needs);
+  try {
+    const accounts: AccountSummary[] = [];
+    let after: string | undefined;
+    do {
+      const page = await executor.run(userList, {
+        ...filter,
+        limit: LIST_PAGE,
+        ...(after !== undefined && { after }),
+      });
+      accounts.push(...page.accounts);
+      after = page.next;
+    } while (after !== undefined);
+    return accounts;
+  } finally {
+    await executor.close();
   }
 }
 
 async function keysOf(password: string, config: Config): Promise<string[]> {
-  const random = (length: number): Buffer => randomBytes(length);
   try {
-    return credentialsToText(await deriveCredentials(password, { iterations: config.sasl.scramIterations, random }));
+    return await keysOfPassword(password, config);
   } catch (error) {
-    throw new CommandError('usage', `this cannot be a password: ${String(error)}`, { cause: error });
+    if (!(error instanceof PrecisError) && !(error instanceof RangeError)) throw error;
+    throw new CommandError('usage', `this cannot be a password: ${error.message}`, { cause: error });
   }
 }
 

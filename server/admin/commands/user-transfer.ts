@@ -8,7 +8,7 @@ import { credentialsFromText, credentialsToText } from '../scram-text.ts';
 import { addressText, keyTexts, pageArguments } from './users.ts';
 
 /** Accounts of one request: what fits well under the control socket's limit and makes one batch of the store. */
-const IMPORT_ROWS = 100;
+export const IMPORT_ROWS = 100;
 
 const importArguments = z.strictObject({
   dryRun: z.boolean(),
