@@ -18,6 +18,9 @@ export function securityOf(socket: TLSSocket): SecurityLayer {
         ? socket.exportKeyingMaterial(EXPORTER_BYTES, EXPORTER_LABEL, Buffer.alloc(0))
         : undefined,
     tlsServerEndPoint: serverEndPoint(ownCertificate(socket)),
+    // RFC 5929 3.1: the first Finished, the client's in a full handshake. Interop: slixmpp binds to it under TLS 1.3 too
+    // and, once it has it, logs in without binding only where no -PLUS mechanism is offered.
+    tlsUnique: socket.isSessionReused() ? undefined : socket.getPeerFinished(),
   };
 }
 

@@ -11,6 +11,8 @@ export interface SecurityLayer {
   readonly tlsExporter: Buffer | undefined;
   /** Channel binding data of RFC 5929 4; undefined where the connection has none. */
   readonly tlsServerEndPoint: Buffer | undefined;
+  /** Channel binding data of RFC 5929 3; absent or undefined where the connection has none. */
+  readonly tlsUnique?: Buffer | undefined;
 }
 
 /** The layer of a plain TCP connection. */
@@ -107,9 +109,10 @@ export class MechanismOffer {
   }
 }
 
-function bindingsOf({ tlsExporter, tlsServerEndPoint }: SecurityLayer): Map<string, Buffer> {
+function bindingsOf({ tlsExporter, tlsServerEndPoint, tlsUnique }: SecurityLayer): Map<string, Buffer> {
   const bindings = new Map<string, Buffer>();
   if (tlsExporter !== undefined) bindings.set('tls-exporter', tlsExporter);
   if (tlsServerEndPoint !== undefined) bindings.set('tls-server-end-point', tlsServerEndPoint);
+  if (tlsUnique !== undefined) bindings.set('tls-unique', tlsUnique);
   return bindings;
 }
