@@ -15,6 +15,7 @@ import { Sequencer } from './routing/sequencer.ts';
 import { SessionTable } from './routing/session-table.ts';
 import { SlotNumbers } from './routing/slot.ts';
 import { Features } from './services/features.ts';
+import { RosterPushes } from './services/roster-pushes.ts';
 import { Rosters } from './services/rosters.ts';
 
 export interface CoreOptions {
@@ -66,7 +67,8 @@ export function createCore({ config, storage, clock, log, modules }: CoreOptions
   const sessionSlots = new SlotNumbers();
   const services = new Map<ServiceClass, object>([
     [Features, features],
-    [Rosters, new Rosters({ storage, accountSlots, sessionSlots })],
+    [Rosters, new Rosters({ storage, accountSlots })],
+    [RosterPushes, new RosterPushes(sessionSlots)],
   ]);
   loadModules(modules, {
     config,

@@ -2,18 +2,22 @@ import { Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
-
 import { defineModule } from '../module.ts';
+import type { Account } from '../routing/account.ts';
 import type { Session } from '../routing/session.ts';
 import { Rosters } from '../services/rosters.ts';
+import { waitingRequests } from '../services/subscription-requests.ts';
 
 /** RFC 6121 4: who is available, and who is told. */
 export const presence = defineModule({
   name: 'presence',
   implements: [{ rfc: 6121, section: '4' }],
   needs: { rosters: Rosters },
-  setup({ presence: table, on, screen, config, route, deliverTo, flushPending, sessionSlot }, { rosters }) {
-    /** Whom a session has sent directed presence, and who must hear of its end (4.6.3). */
+  setup(
+    { presence: table, on, screen, amend, config, route, deliverTo, flushPending, isLocalDomain, sessionSlot },
+    { rosters },
+  ) {
+    /** Whom a session has sent directed presence, by full JID, and who must hear of its end (4.6.1). */
     const directed = sessionSlot(() => new Map<string, Jid>());
 
     table.sent('broadcast', function broadcastPresence(stanza, session) {
@@ -21,37 +25,30 @@ export const presence = defineModule({
       else becomeAvailable(session, stanza);
     });
 
-    // 4.6
+    // 4.6.3
     table.sent('directed', function directPresence(stanza, session) {
       const to = stanza.to!;
-      const known = directed.of(session);
-      if (stanza.type === 'unavailable') known.delete(to.full);
-      else if (known.size >= config.limits.maxDirectedPresences && !known.has(to.full)) {
-        throw new StanzaError('policy-violation', 'Too many addresses were sent directed presence');
-      } else if (!isToldAnyway(session, to)) known.set(to.full, to);
+      if (stanza.type === 'unavailable') directed.peek(session)?.delete(to.full);
+      else if (!isToldAnyway(session, to)) remember(session, to);
       route(stanza);
     });
 
-    // 4.3: clients do not probe; their server does
-    table.sent('probe', function ignoreProbe() {
-      // RFC 6121 4.3: silently dropped
+    // 4.3: no reason to answer a client with an error, whatever becomes of it
+    table.sent('probe', function routeProbe(stanza) {
+      if (stanza.to !== undefined) route(stanza);
     });
 
-    // 4.3.2
+    // 4.3.2, 4.6.6
     table.received('probe', function answerProbe(stanza, account) {
       const from = stanza.from!;
-      if (from.bare !== account.jid.bare && !rosters.hasSubscriptionFrom(account, from.bare)) {
-        route(Stanza.create('presence', { from: account.jid, to: from.toBare(), type: 'unsubscribed' }));
-        return;
-      }
-      for (const session of account.sessions) {
-        if (session.presence !== undefined) route(session.presence.withHeader({ to: from }));
-      }
+      const to = stanza.to!;
+      if (rosters.sharesPresenceWith(account, from.bare)) answerSubscriber(account, from, to, stanza.id);
+      else if (!answerCompanion(account, from, to)) answerStranger(account, from, stanza.id);
     });
 
+    // 4.5.2: a session that ends has become unavailable, whichever way it ends
     on.sessionEnded(function endPresence(session) {
-      if (session.isAvailable) becomeUnavailable(session, unavailable(session));
-      else tellDirected(session, unavailable(session));
+      becomeUnavailable(session, unavailable(session));
     });
 
     // 8.5.3.1: a request to a resource is a way to find out whether it is there
@@ -59,12 +56,20 @@ export const presence = defineModule({
       const to = stanza.to!;
       if (stanza.kind !== 'iq' || to.isBare || (stanza.type !== 'get' && stanza.type !== 'set')) return;
       const from = stanza.from!;
-      if (from.bare === account.jid.bare || from.local === '' || rosters.hasSubscriptionFrom(account, from.bare))
-        return;
+      if (from.local === '' && isLocalDomain(from.domain)) return; // the server itself
+      if (rosters.sharesPresenceWith(account, from.bare)) return;
       const session = account.session(to.full);
-      const known = session === undefined ? undefined : directed.peek(session);
-      if (known?.has(from.full) === true || known?.has(from.bare) === true) return;
-      throw new StanzaError('service-unavailable');
+      if (session === undefined || !hasDirected(session, from)) throw new StanzaError('service-unavailable');
+    });
+
+    // 4.6.1: who says goodbye is no longer told; an amendment that changes nothing sees only what passed the screens
+    amend.received(function forgetWhoLeft(stanza, account) {
+      if (stanza.kind !== 'presence' || stanza.type !== 'unavailable') return undefined;
+      for (const session of account.sessions) {
+        const { full } = stanza.to!;
+        if (full === session.jid.full || full === account.jid.bare) directed.peek(session)?.delete(stanza.from!.full);
+      }
+      return undefined;
     });
 
     function becomeAvailable(session: Session, stanza: Stanza): void {
@@ -74,68 +79,118 @@ export const presence = defineModule({
       const couldReceive = session.priority !== undefined && session.priority >= 0;
       session.presence = stanza;
       session.priority = priority;
-      // 4.2.2, 4.4.2: to the contacts and to the account's own resources, this one among them
-      broadcast(session, stanza);
+      broadcast(session, stanza); // 4.2.2, 4.4.2
       if (!wasAvailable) {
-        probeContacts(session); // 4.3
-        for (const other of account.sessions) {
-          if (other !== session && other.presence !== undefined) {
-            deliverTo(session, other.presence.withHeader({ to: session.jid }));
-          }
-        }
-        for (const request of rosters.waitingRequests(account)) deliverTo(session, request); // 3.1.3
+        learnPresence(session);
+        for (const request of waitingRequests(account, rosters.of(account))) deliverTo(session, request); // 3.1.3
       }
-      if (priority >= 0 && !couldReceive) flushPending(account); // XEP-0160
+      if (priority >= 0 && !couldReceive) flushPending(account); // XEP-0160 2
     }
 
-    // 4.5.2
     function becomeUnavailable(session: Session, stanza: Stanza): void {
-      if (!session.isAvailable) return;
-      session.presence = undefined;
-      session.priority = undefined;
-      broadcast(session, stanza);
-      tellDirected(session, stanza);
-    }
-
-    function tellDirected(session: Session, stanza: Stanza): void {
+      if (session.isAvailable) {
+        session.presence = undefined;
+        session.priority = undefined;
+        broadcast(session, stanza); // 4.5.2
+        // 4.5.2: also to the resource itself; nothing is delivered to one that has ended
+        if (session.account.sessions.includes(session)) deliverTo(session, stanza.withHeader({ to: session.jid }));
+      }
+      // 4.6.3: rules 2 and 3, so also from a resource that never was available
       const known = directed.peek(session);
       if (known === undefined) return;
-      for (const to of known.values()) route(stanza.withHeader({ to }));
+      const told = [...known.values()];
       known.clear();
+      for (const to of told) route(stanza.withHeader({ to }));
     }
 
-    function broadcast(session: Session, stanza: Stanza): void {
-      const { account } = session;
-      for (const { jid, subscription } of rosters.items(account)) {
+    /** To the subscribers and to the account's own available resources, among them the one it comes from. */
+    function broadcast({ account }: Session, stanza: Stanza): void {
+      for (const { jid, subscription } of rosters.of(account).items()) {
         if (subscription === 'from' || subscription === 'both') route(stanza.withHeader({ to: Jid.parse(jid) }));
       }
-      for (const own of account.sessions) {
-        if (own.isAvailable) deliverTo(own, stanza.withHeader({ to: own.jid }));
-      }
+      for (const own of account.sessions) if (own.isAvailable) deliverTo(own, stanza.withHeader({ to: own.jid }));
     }
 
-    function probeContacts({ account, jid: from }: Session): void {
-      for (const { jid, subscription } of rosters.items(account)) {
+    /** 4.2.2, 4.3.1: shows a newly available resource who else is there. */
+    function learnPresence(session: Session): void {
+      const { account } = session;
+      for (const { jid, presence: last } of account.sessions) {
+        if (jid !== session.jid && last !== undefined) deliverTo(session, last.withHeader({ to: session.jid }));
+      }
+      for (const { jid, subscription } of rosters.of(account).items()) {
         if (subscription !== 'to' && subscription !== 'both') continue;
-        route(Stanza.create('presence', { from, to: Jid.parse(jid), type: 'probe' }));
+        const to = Jid.parse(jid);
+        // 4.3: from the bare JID. A probe that stays here names the resource, so that the others are not told again.
+        const from = isLocalDomain(to.domain) ? session.jid : account.jid;
+        route(Stanza.create('presence', { from, to, type: 'probe' }));
       }
     }
 
-    /** Whether the broadcast of unavailability reaches the address without our remembering it. */
-    function isToldAnyway(session: Session, to: Jid): boolean {
-      return session.isAvailable && rosters.hasSubscriptionFrom(session.account, to.bare);
+    // 4.3.2, rules 3 and 4, and the paragraph on full JIDs
+    function answerSubscriber(account: Account, from: Jid, to: Jid, id: string | undefined): void {
+      if (!to.isBare) {
+        const session = account.session(to.full);
+        if (session?.isAvailable === true) route(Stanza.create('presence', { from: session.jid, to: from }));
+        return;
+      }
+      let isAnswered = false;
+      for (const { presence: last } of account.sessions) {
+        if (last === undefined) continue;
+        isAnswered = true;
+        route(last.withHeader({ to: from })); // with its own 'id': 4.3.2.1
+      }
+      if (!isAnswered) route(Stanza.create('presence', { from: account.jid, to: from, id, type: 'unavailable' }));
+    }
+
+    // 4.6.6: mere presence, of the one resource it was shown; returns whether it was shown
+    function answerCompanion(account: Account, from: Jid, to: Jid): boolean {
+      const session = to.isBare ? undefined : account.session(to.full);
+      if (session === undefined || !hasDirected(session, from)) return false;
+      route(Stanza.create('presence', { from: session.jid, to: from }));
+      return true;
+    }
+
+    // 4.3.2, rule 1
+    function answerStranger(account: Account, from: Jid, id: string | undefined): void {
+      // Deviation: whose request waits for an answer is not answered, since "unsubscribed" would look like a refusal.
+      if (rosters.of(account).item(from.bare)?.request !== undefined) return;
+      route(Stanza.create('presence', { from: account.jid, to: from.toBare(), id, type: 'unsubscribed' }));
+    }
+
+    function remember(session: Session, to: Jid): void {
+      const known = directed.of(session);
+      if (known.size >= config.limits.maxDirectedPresences && !known.has(to.full)) {
+        throw new StanzaError('policy-violation', 'Too many addresses were sent directed presence');
+      }
+      known.set(to.full, to);
+    }
+
+    /** Whether the session has sent directed presence there; a room's occupants share the room's bare JID. */
+    function hasDirected(session: Session, { bare }: Jid): boolean {
+      const known = directed.peek(session);
+      if (known === undefined) return false;
+      for (const to of known.values()) if (to.bare === bare) return true;
+      return false;
+    }
+
+    /** 4.6.3, rule 1: the broadcast of unavailability reaches a subscriber without our remembering it. */
+    function isToldAnyway({ isAvailable, account }: Session, to: Jid): boolean {
+      return isAvailable && rosters.hasSubscriptionFrom(account, to.bare);
     }
   },
 });
 
-function unavailable({ jid }: { jid: Jid }): Stanza {
+function unavailable({ jid }: Session): Stanza {
   return Stanza.create('presence', { from: jid, type: 'unavailable' });
 }
 
 /** RFC 6121 4.7.2.3 */
 function priorityOf(stanza: Stanza): number {
-  const text = stanza.child('priority', NS.CLIENT)?.text.trim() ?? '0';
-  const priority = /^[+-]?\d{1,3}$/.test(text) ? Number(text) : NaN;
-  if (!(priority >= -128 && priority <= 127)) throw new StanzaError('bad-request', 'A priority is -128 to 127');
+  const found = stanza.children.filter(({ name, namespace }) => name === 'priority' && namespace === NS.CLIENT);
+  const [child, ...more] = found;
+  if (child === undefined) return 0;
+  const text = stanza.parse(child).text.trim();
+  const priority = more.length === 0 && /^[+-]?\d{1,3}$/.test(text) ? Number(text) : NaN;
+  if (!(priority >= -128 && priority <= 127)) throw new StanzaError('bad-request', 'One priority, of -128 to 127');
   return priority;
 }

@@ -7,7 +7,10 @@ import type { RosterItem } from '../../storage/rosters.ts';
 import { defineModule } from '../module.ts';
 import type { Account } from '../routing/account.ts';
 import type { SelfIqRequest } from '../routing/iq-table.ts';
-import { isVisible, itemElement, Rosters } from '../services/rosters.ts';
+import { itemElement, RosterPushes } from '../services/roster-pushes.ts';
+import { Rosters } from '../services/rosters.ts';
+
+const NO_SUBSCRIPTION = { subscription: 'none', ask: false, approved: false, request: undefined } as const;
 
 /** RFC 6121 2: the roster and its versions. */
 export const roster = defineModule({
@@ -16,27 +19,31 @@ export const roster = defineModule({
     { rfc: 6121, section: '2' },
     { xep: 237, version: '1.3' },
   ],
-  needs: { rosters: Rosters },
-  setup({ iq, on, config, streamFeature, route, deliverTo }, { rosters }) {
+  needs: { rosters: Rosters, pushes: RosterPushes },
+  setup({ iq, on, config, streamFeature, route, deliverTo }, { rosters, pushes }) {
     const limits = config.roster;
     streamFeature(() => element('ver', NS.ROSTER_VERSIONING));
     on.accountLoaded((account) => rosters.load(account));
 
     // RFC 6121 2.2, 2.6.3: an unchanged roster is an empty result
     iq.self.get(NS.ROSTER, 'query', function sendRoster({ payload, account, session }: SelfIqRequest) {
-      rosters.becomeInterested(session);
-      const ver = String(rosters.version(account));
+      pushes.becomeInterested(session);
+      const own = rosters.of(account);
+      const ver = String(own.version);
       if (payload.attribute('ver') === ver) return undefined;
-      const items = [...rosters.items(account)].filter(isVisible).map(itemElement);
+      const items = [...own.items()].filter(({ isListed }) => isListed).map(itemElement);
       return element('query', NS.ROSTER, { ver }, ...items);
     });
 
+    // RFC 6121 2.1.5
     iq.self.set(NS.ROSTER, 'query', async function changeRoster({ payload, account }: SelfIqRequest) {
       const [item, ...more] = payload.children;
       // 2.3.3
-      if (item?.name !== 'item' || more.length > 0)
+      if (item?.name !== 'item' || item.namespace !== NS.ROSTER || more.length > 0) {
         throw new StanzaError('bad-request', 'One item is changed at a time');
+      }
       const contact = contactOf(item);
+      // 2.1.2.5: no other value of 'subscription' means anything in a set, nor do 'ask' and 'approved'
       if (item.attribute('subscription') === 'remove') await remove(account, contact);
       else await update(account, contact, item);
     });
@@ -46,35 +53,38 @@ export const roster = defineModule({
       throw new StanzaError('forbidden');
     });
 
+    // 2.3, 2.4
     async function update(account: Account, contact: Jid, asked: Element): Promise<void> {
       const jid = contact.bare;
+      // 2.3.3, interoperability note
+      if (jid === account.jid.bare) throw new StanzaError('not-allowed', 'You cannot be a contact of your own');
       const { name, groups } = handleOf(asked);
-      const existing = rosters.item(account, jid);
-      if (existing === undefined && rosters.size(account) >= limits.maxItems) {
+      const own = rosters.of(account);
+      const existing = own.item(jid);
+      if (existing?.isListed !== true && own.size >= limits.maxItems) {
         throw new StanzaError('not-allowed', `A roster holds at most ${limits.maxItems} contacts`);
       }
-      const state = { subscription: 'none', ask: false, approved: false, request: undefined } as const;
-      const item: RosterItem = { ...(existing ?? state), jid, name, groups, isListed: true };
-      await rosters.save(account, jid, item);
-      rosters.push(account, item, deliverTo);
+      const item: RosterItem = { ...(existing ?? NO_SUBSCRIPTION), jid, name, groups, isListed: true };
+      pushes.push(account, item, await rosters.change(account, [item]), deliverTo);
     }
 
-    // 2.5.1: removing a contact ends the subscriptions in both directions
+    // 2.5: removing a contact ends the subscriptions in both directions
     async function remove(account: Account, contact: Jid): Promise<void> {
       const jid = contact.bare;
-      const item = rosters.item(account, jid);
-      if (item === undefined || !isVisible(item)) throw new StanzaError('item-not-found');
-      await rosters.save(account, jid, undefined);
-      rosters.push(account, { removed: jid }, deliverTo);
-      const tell = (type: string): void => route(Stanza.create('presence', { to: contact, from: account.jid, type }));
+      const item = rosters.of(account).item(jid);
+      if (item?.isListed !== true) throw new StanzaError('item-not-found'); // 2.5.3
+      const version = await rosters.change(account, [], [jid]);
+      pushes.pushRemoval(account, jid, version, deliverTo);
+      const tell = (type: string, from = account.jid): void =>
+        route(Stanza.create('presence', { to: contact, from, type }));
+      // 2.5.2
       if (item.subscription === 'to' || item.subscription === 'both' || item.ask) tell('unsubscribe');
-      if (item.subscription === 'from' || item.subscription === 'both' || item.request !== undefined) {
-        for (const session of account.sessions) {
-          if (!session.isAvailable) continue;
-          route(Stanza.create('presence', { to: contact, from: session.jid, type: 'unavailable' }));
-        }
-        tell('unsubscribed');
+      const isSubscriber = item.subscription === 'from' || item.subscription === 'both';
+      if (isSubscriber) {
+        // 3.2.2: who loses the subscription sees the user go first
+        for (const session of account.sessions) if (session.isAvailable) tell('unavailable', session.jid);
       }
+      if (isSubscriber || item.request !== undefined) tell('unsubscribed');
     }
 
     function handleOf(item: Element): { name: string; groups: readonly string[] } {
@@ -84,13 +94,14 @@ export const roster = defineModule({
       if (new Set(groups).size < groups.length) throw new StanzaError('bad-request', 'A group is named twice');
       if (groups.includes('')) throw new StanzaError('not-acceptable', 'A group has a name');
       if (groups.length > limits.maxGroupsPerItem) throw new StanzaError('not-acceptable', 'Too many groups');
-      const tooLong = [name, ...groups].some((text) => Buffer.byteLength(text) > limits.maxNameBytes);
-      if (tooLong) throw new StanzaError('not-acceptable', `Names have at most ${limits.maxNameBytes} bytes`);
+      const isTooLong = [name, ...groups].some((text) => Buffer.byteLength(text) > limits.maxNameBytes);
+      if (isTooLong) throw new StanzaError('not-acceptable', `Names have at most ${limits.maxNameBytes} bytes`);
       return { name, groups };
     }
   },
 });
 
+/** RFC 6121 2.1.2.3; a subscription is to a bare JID, so that is what the roster holds. */
 function contactOf(item: Element): Jid {
   const jid = tryParseJid(item.attribute('jid') ?? '');
   if (jid === undefined) throw new StanzaError('bad-request', 'An item has the JID of a contact');

@@ -1,4 +1,5 @@
 import { element } from '../../stanzas/element.ts';
+import type { Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
@@ -7,80 +8,141 @@ import { defineModule } from '../module.ts';
 import type { Account } from '../routing/account.ts';
 import type { Subscription } from '../routing/pipeline.ts';
 import type { Session } from '../routing/session.ts';
-import { isVisible, Rosters } from '../services/rosters.ts';
+import { RosterPushes } from '../services/roster-pushes.ts';
+import { Rosters } from '../services/rosters.ts';
+import { keptRequest } from '../services/subscription-requests.ts';
 import { inbound, outbound, type SubscriptionState } from '../services/subscription-states.ts';
 
-const TYPES: readonly Subscription[] = ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'];
-/** A request is kept until it is answered; one that is larger is kept without its content. */
-const MAX_REQUEST_BYTES = 4096;
+/** Requests one account keeps from people who are not in its roster (RFC 6121 3.1.3, security warning). */
+const MAX_STRANGERS = 250;
 
 /** RFC 6121 3: who may see whose presence. */
 export const subscriptions = defineModule({
   name: 'subscriptions',
   implements: [{ rfc: 6121, section: '3' }],
-  needs: { rosters: Rosters },
-  setup({ presence, config, streamFeature, route, deliverTo }, { rosters }) {
-    streamFeature(() => element('sub', NS.PRE_APPROVAL));
-    for (const type of TYPES) {
-      presence.sent(type, { [type]: (stanza: Stanza, session: Session) => send(type, stanza, session) }[type]!);
-      presence.received(type, { [type]: (stanza: Stanza, account: Account) => receive(type, stanza, account) }[type]!);
-    }
+  needs: { rosters: Rosters, pushes: RosterPushes },
+  setup({ presence, config, streamFeature, route, deliverTo }, { rosters, pushes }) {
+    streamFeature(() => element('sub', NS.PRE_APPROVAL)); // 3.4
 
-    /** 3.1.2, 3.2.2, 3.3.2, 3.4.1 */
+    presence.sent('subscribe', function requestSubscription(stanza, session) {
+      return send('subscribe', stanza, session);
+    });
+    presence.sent('subscribed', function approveSubscription(stanza, session) {
+      return send('subscribed', stanza, session);
+    });
+    presence.sent('unsubscribe', function unsubscribe(stanza, session) {
+      return send('unsubscribe', stanza, session);
+    });
+    presence.sent('unsubscribed', function cancelSubscription(stanza, session) {
+      return send('unsubscribed', stanza, session);
+    });
+
+    presence.received('subscribe', function receiveRequest(stanza, account) {
+      return receive('subscribe', stanza, account);
+    });
+    presence.received('subscribed', function receiveApproval(stanza, account) {
+      return receive('subscribed', stanza, account);
+    });
+    presence.received('unsubscribe', function receiveUnsubscribe(stanza, account) {
+      return receive('unsubscribe', stanza, account);
+    });
+    presence.received('unsubscribed', function receiveCancellation(stanza, account) {
+      return receive('unsubscribed', stanza, account);
+    });
+
+    /** 3.1.2, 3.1.5, 3.2.2, 3.3.2, 3.4.2. Committed first, so that nobody is told what could be forgotten. */
     async function send(type: Subscription, stanza: Stanza, { account }: Session): Promise<void> {
-      const contact = stanza.to?.toBare();
+      const contact = stanza.to?.toBare(); // 3.1.2, rule 1
       if (contact === undefined || contact.bare === account.jid.bare) {
         throw new StanzaError('bad-request', 'A subscription is to somebody else');
       }
-      const { state, isChanged, passes } = outbound(type, rosters.item(account, contact.bare));
-      if (isChanged) await change(account, contact.bare, state);
-      if (!passes) return;
-      // 3.3.2, A.2.4: who loses the subscription sees the user go, before being told
-      if (type === 'unsubscribed') announce(account, (session) => unavailable(session).withHeader({ to: contact }));
-      route(stanza.withHeader({ from: account.jid, to: contact }));
-      // 3.1.5: who gains it sees the user at once
-      if (type === 'subscribed') announce(account, (session) => session.presence!.withHeader({ to: contact }));
+      const wasSubscriber = rosters.hasSubscriptionFrom(account, contact.bare);
+      const { state, isChanged, passes } = outbound(type, rosters.of(account).item(contact.bare));
+      const push = isChanged ? await change(account, contact.bare, state) : undefined;
+      if (passes) {
+        if (type === 'unsubscribed' && wasSubscriber) leave(account, contact);
+        route(stanza.withHeader({ from: account.jid, to: contact }));
+      }
+      push?.();
+      if (passes && type === 'subscribed') appear(account, contact); // 3.1.5
     }
 
     /** 3.1.3, 3.1.6, 3.2.3, 3.3.3 */
     async function receive(type: Subscription, stanza: Stanza, account: Account): Promise<void> {
+      const to = stanza.to!;
+      // 8.5.3.2.2
+      if (type !== 'subscribe' && !to.isBare && account.session(to.full) === undefined) return;
       const contact = stanza.from!.toBare();
-      const { state, isChanged, passes, reply } = inbound(type, keptBytes(stanza), rosters.item(account, contact.bare));
-      if (isChanged) await change(account, contact.bare, state);
-      if (reply !== undefined) {
-        if (reply === 'unsubscribed') announce(account, (session) => unavailable(session).withHeader({ to: contact }));
-        route(Stanza.create('presence', { to: contact, from: account.jid, type: reply }));
-        if (reply === 'subscribed') announce(account, (session) => session.presence!.withHeader({ to: contact }));
+      if (contact.bare === account.jid.bare) return;
+      const wasSubscriber = rosters.hasSubscriptionFrom(account, contact.bare);
+      const item = rosters.of(account).item(contact.bare);
+      const { state, isChanged, passes, reply } = inbound(type, keptRequest(stanza), item);
+      const push = isChanged ? await change(account, contact.bare, state) : undefined;
+      if (passes) {
+        // 3.1.3 and 2.2, implementation note: requests go to available resources; 3.1.6, 3.2.3, 3.3.3: the rest to
+        // interested ones, before the push
+        const readers =
+          type === 'subscribe'
+            ? account.sessions.filter(({ isAvailable }) => isAvailable)
+            : pushes.interestedSessions(account);
+        const shown = stanza.withHeader({ from: contact, to: account.jid });
+        for (const session of readers) deliverTo(session, shown);
       }
-      if (!passes) return;
-      const shown = stanza.withHeader({ from: contact, to: account.jid });
-      for (const session of account.sessions) if (session.isAvailable) deliverTo(session, shown);
+      push?.();
+      if (reply === undefined) return;
+      if (type === 'unsubscribe' && wasSubscriber) leave(account, contact); // 3.3.3, rule 3
+      route(Stanza.create('presence', { to: contact, from: account.jid, id: stanza.id, type: reply }));
+      if (reply === 'subscribed') appear(account, contact);
     }
 
-    async function change(account: Account, jid: string, state: SubscriptionState): Promise<void> {
-      const existing = rosters.item(account, jid);
-      if (existing === undefined && rosters.size(account) >= config.roster.maxItems) {
+    /**
+     * Commits the new state of a subscription. Returns what tells the account's clients of it, to be called in its place;
+     * undefined where they have nothing to see.
+     */
+    async function change(account: Account, jid: string, state: SubscriptionState): Promise<(() => void) | undefined> {
+      const roster = rosters.of(account);
+      const existing = roster.item(jid);
+      // 3.1.3, security warning: a request alone adds nobody to the roster
+      const isListed = existing?.isListed === true || state.subscription !== 'none' || state.ask || state.approved;
+      if (!isListed && state.request === undefined) {
+        await rosters.change(account, [], [jid]);
+        return undefined;
+      }
+      if (isListed && existing?.isListed !== true && roster.size >= config.roster.maxItems) {
         throw new StanzaError('not-allowed', 'The roster is full');
       }
-      const item: RosterItem = { name: '', groups: [], isListed: false, ...existing, jid, ...state };
-      // A stranger's request that is over leaves nothing behind.
-      const isEmpty = item.request === undefined && !isVisible(item);
-      await rosters.save(account, jid, isEmpty ? undefined : item);
-      if (!isEmpty && isVisible(item)) rosters.push(account, item, deliverTo);
+      if (!isListed && existing === undefined && roster.strangers >= MAX_STRANGERS) {
+        throw new StanzaError('resource-constraint', 'Too many requests wait for an answer');
+      }
+      const item: RosterItem = { name: '', groups: [], ...existing, jid, ...state, isListed };
+      const isSeen = isListed && !looksTheSame(item, existing);
+      const version = await rosters.change(account, [item]);
+      return isSeen ? () => pushes.push(account, item, version, deliverTo) : undefined;
     }
 
-    function announce(account: Account, presenceOf: (session: Session) => Stanza): void {
-      for (const session of account.sessions) if (session.presence !== undefined) route(presenceOf(session));
+    /** The contact sees every available resource. */
+    function appear(account: Account, to: Jid): void {
+      for (const { presence: last } of account.sessions) if (last !== undefined) route(last.withHeader({ to }));
+    }
+
+    /**
+     * The contact sees every available resource go, before being told that the subscription has ended (3.2.2). Only for
+     * who was subscribed: who merely asked must not learn the names of resources (11, presence leaks).
+     */
+    function leave(account: Account, to: Jid): void {
+      for (const { jid: from, isAvailable } of account.sessions) {
+        if (isAvailable) route(Stanza.create('presence', { to, from, type: 'unavailable' }));
+      }
     }
   },
 });
 
-function unavailable({ jid }: Session): Stanza {
-  return Stanza.create('presence', { from: jid, type: 'unavailable' });
-}
-
-function keptBytes(stanza: Stanza): string {
-  const bytes = stanza.toDocument();
-  if (bytes.length <= MAX_REQUEST_BYTES) return bytes;
-  return Stanza.create('presence', { from: stanza.from, to: stanza.to, type: 'subscribe' }).toDocument();
+/** Whether a client is shown the same before and after: it does not see that a contact's request waits. */
+function looksTheSame(item: RosterItem, existing: RosterItem | undefined): boolean {
+  return (
+    existing?.isListed === true &&
+    item.subscription === existing.subscription &&
+    item.ask === existing.ask &&
+    item.approved === existing.approved
+  );
 }

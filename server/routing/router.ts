@@ -224,8 +224,12 @@ export class Router implements AccountEvents {
     if (session !== undefined) {
       const own = this.#options.iq.find('self', stanza.type, child.namespace, child.name);
       if (own !== undefined) {
-        this.#answerRequest(stanza, receipt, () =>
-          own({ stanza, payload: stanza.parse(child), from, account, session }),
+        // In its place among what the session is delivered, so that a roster never overtakes, or falls behind, a push.
+        this.#answerRequest(
+          stanza,
+          receipt,
+          () => own({ stanza, payload: stanza.parse(child), from, account, session }),
+          (reply) => this.deliverTo(session, reply),
         );
         return;
       }
@@ -256,9 +260,10 @@ export class Router implements AccountEvents {
     stanza: Stanza,
     receipt: Receipt | undefined,
     handle: () => Element | void | Promise<Element | void>,
+    deliver = (reply: Stanza): void => this.route(reply),
   ): void {
     const reply = (answer: Element | void): void => {
-      this.route(stanza.reply('result', answer === undefined ? [] : [answer]));
+      deliver(stanza.reply('result', answer === undefined ? [] : [answer]));
       receipt?.settle();
     };
     const answer = handle();

@@ -1,143 +1,152 @@
-import { element, type Element } from '../../stanzas/element.ts';
-import { Jid } from '../../stanzas/jid.ts';
-import { NS } from '../../stanzas/namespaces.ts';
-import { scanDocument } from '../../stanzas/scanner.ts';
-import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { RosterItem } from '../../storage/rosters.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Account } from '../routing/account.ts';
-import type { Session } from '../routing/session.ts';
 import { Slot, type SlotNumbers } from '../routing/slot.ts';
-
-/** What was stored is scanned again when it is read. */
-const STORED_LIMITS = { maxBytes: 1024 * 1024, maxDepth: 2000, maxAttributes: 2000 };
-
-/** A roster in memory. */
-interface Roster {
-  version: number;
-  readonly items: Map<string, RosterItem>;
-}
 
 export interface RostersOptions {
   readonly storage: Pick<Storage, 'rosters'>;
   readonly accountSlots: SlotNumbers;
-  readonly sessionSlots: SlotNumbers;
+}
+
+/** One account's roster in memory, as it will be when everything under way is committed. */
+export class Roster {
+  readonly #items = new Map<string, RosterItem>();
+  #version = 0;
+  #listed = 0;
+  /** Changes that are not committed yet. */
+  readonly #underWay = new Set<Promise<void>>();
+  #reloading: Promise<void> | undefined;
+
+  /** Grows with every change a client would see (RFC 6121 2.6). */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** How many contacts the roster shows. */
+  get size(): number {
+    return this.#listed;
+  }
+
+  /** How many requests it remembers of people who are not in the roster (RFC 6121 3.1.3). */
+  get strangers(): number {
+    return this.#items.size - this.#listed;
+  }
+
+  item(bareJid: string): RosterItem | undefined {
+    return this.#items.get(bareJid);
+  }
+
+  /** All items, among them those that only remember a stranger's request (`isListed` is false). */
+  items(): IterableIterator<RosterItem> {
+    return this.#items.values();
+  }
+
+  /** For Rosters: puts and removes items; returns the version. */
+  apply(changed: readonly RosterItem[], removed: readonly string[]): number {
+    let isSeen = false;
+    for (const jid of removed) {
+      const before = this.#items.get(jid);
+      if (before?.isListed === true) this.#listed--;
+      isSeen ||= before?.isListed === true;
+      this.#items.delete(jid);
+    }
+    for (const item of changed) {
+      const before = this.#items.get(item.jid);
+      if (before?.isListed === true) this.#listed--;
+      if (item.isListed) this.#listed++;
+      isSeen ||= item.isListed;
+      this.#items.set(item.jid, item);
+    }
+    // RFC 6121 2.6.3, "roster modification": what no client is told of makes no version
+    if (isSeen) this.#version++;
+    return this.#version;
+  }
+
+  /** For Rosters: becomes what the store has. The version never goes back, since a client may have seen it. */
+  replace(items: readonly RosterItem[], version: number): void {
+    this.#items.clear();
+    this.#listed = 0;
+    for (const stored of items) {
+      // Who has any subscription is in the roster, whatever a record of an earlier version says.
+      const isListed = stored.isListed || stored.subscription !== 'none' || stored.ask || stored.approved;
+      this.#items.set(stored.jid, isListed === stored.isListed ? stored : { ...stored, isListed });
+      if (isListed) this.#listed++;
+    }
+    this.#version = Math.max(version, this.#version);
+  }
+
+  /** For Rosters: remembers a commit until it has settled. */
+  track(commit: Promise<void>): void {
+    const settled = commit.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#underWay.add(settled);
+    void settled.then(() => this.#underWay.delete(settled));
+  }
+
+  /** For Rosters: reads again once nothing is under way that reading could miss; one reading for all who ask. */
+  reload(read: () => Promise<void>): Promise<void> {
+    return (this.#reloading ??= this.#readWhenQuiet(read).finally(() => (this.#reloading = undefined)));
+  }
+
+  async #readWhenQuiet(read: () => Promise<void>): Promise<void> {
+    do {
+      await Promise.all(this.#underWay);
+      await read();
+    } while (this.#underWay.size > 0);
+  }
 }
 
 /** The rosters of the accounts in memory (RFC 6121 2), shared by the modules that read and change them. */
 export class Rosters {
   readonly #storage: Pick<Storage, 'rosters'>;
   readonly #rosters: Slot<Roster>;
-  /** Sessions that have asked for the roster and want to hear of changes (RFC 6121 2.2). */
-  readonly #interested: Slot<{ isInterested: boolean }>;
 
-  constructor({ storage, accountSlots, sessionSlots }: RostersOptions) {
+  constructor({ storage, accountSlots }: RostersOptions) {
     this.#storage = storage;
-    this.#rosters = new Slot(accountSlots, () => ({ version: 0, items: new Map<string, RosterItem>() }));
-    this.#interested = new Slot(sessionSlots, () => ({ isInterested: false }));
+    this.#rosters = new Slot(accountSlots, () => new Roster());
   }
 
-  /** Reads an account's roster into memory. */
+  /** Reads an account's roster into memory. Rejects with StoreError. */
   async load(account: Account): Promise<void> {
     const { version, items } = await this.#storage.rosters.load(account.jid.bare);
-    this.#rosters.set(account, { version, items: new Map(items.map((item) => [item.jid, item])) });
+    this.of(account).replace(items, version);
   }
 
-  version(account: Account): number {
-    return this.#rosters.of(account).version;
+  of(account: Account): Roster {
+    return this.#rosters.of(account);
   }
 
-  item(account: Account, jid: string): RosterItem | undefined {
-    return this.#rosters.of(account).items.get(jid);
-  }
-
-  items(account: Account): IterableIterator<RosterItem> {
-    return this.#rosters.of(account).items.values();
-  }
-
-  size(account: Account): number {
-    return this.#rosters.of(account).items.size;
-  }
-
-  /** The contact receives the account's presence. */
-  hasSubscriptionFrom(account: Account, contact: string): boolean {
-    const subscription = this.item(account, contact)?.subscription;
+  /** Whether the contact receives the account's presence: a subscription of `from` or `both`. */
+  hasSubscriptionFrom(account: Account, bareJid: string): boolean {
+    const subscription = this.of(account).item(bareJid)?.subscription;
     return subscription === 'from' || subscription === 'both';
   }
 
-  becomeInterested(session: Session): void {
-    this.#interested.of(session).isInterested = true;
-  }
-
-  isInterested(session: Session): boolean {
-    return this.#interested.peek(session)?.isInterested === true;
+  /** Whether the account lets this bare JID see its presence: a subscriber, or the owner (RFC 6121 4.2.2). */
+  sharesPresenceWith(account: Account, bareJid: string): boolean {
+    return bareJid === account.jid.bare || this.hasSubscriptionFrom(account, bareJid);
   }
 
   /**
-   * Replaces an item, or removes it. Memory changes at once, in the order of the calls; the promise resolves when the
-   * change is committed. Rejects with StanzaError, and the roster as it was on disk, when it cannot be.
+   * Puts and removes items; `removed` are bare JIDs. Memory changes at once, in the order of the calls. Resolves with the
+   * roster version the change made when it is committed; rejects with StanzaError, and memory as the store has it, when
+   * it cannot be.
    */
-  async save(account: Account, jid: string, item: RosterItem | undefined): Promise<void> {
-    const roster = this.#rosters.of(account);
-    roster.version++;
-    if (item === undefined) roster.items.delete(jid);
-    else roster.items.set(jid, item);
+  async change(account: Account, changed: readonly RosterItem[], removed: readonly string[] = []): Promise<number> {
+    const roster = this.of(account);
+    const version = roster.apply(changed, removed);
+    const commit = this.#storage.rosters.save(account.jid.bare, version, changed, removed);
+    roster.track(commit);
     try {
-      const changed = item === undefined ? [] : [item];
-      await this.#storage.rosters.save(account.jid.bare, roster.version, changed, item === undefined ? [jid] : []);
+      await commit;
     } catch (error) {
-      await this.load(account);
+      await roster.reload(() => this.load(account)).catch(() => undefined); // a store that fails to read fails to write
       const cause = error instanceof Error ? error.message : String(error);
       throw new StanzaError('resource-constraint', `The roster cannot be stored: ${cause}`, 'wait');
     }
+    return version;
   }
-
-  /** The requests that wait for the user's answer, as they are shown at every login until there is one (RFC 6121 3.1.3). */
-  waitingRequests(account: Account): Stanza[] {
-    const requests: Stanza[] = [];
-    for (const { jid, request } of this.items(account)) {
-      if (request === undefined) continue;
-      const frame = scanDocument(Buffer.from(request, 'latin1'), STORED_LIMITS);
-      const header = { from: Jid.parse(jid), to: account.jid, id: frame.id, type: 'subscribe', lang: frame.lang };
-      requests.push(Stanza.fromFrame('presence', frame, header));
-    }
-    return requests;
-  }
-
-  /** RFC 6121 2.1.6: tells every interested session of a change. `removed` is the JID of an item that is gone. */
-  push(
-    account: Account,
-    change: RosterItem | { removed: string },
-    deliver: (session: Session, push: Stanza) => void,
-  ): void {
-    const item = 'removed' in change ? removedElement(change.removed) : itemElement(change);
-    const ver = String(this.version(account));
-    const query = element('query', NS.ROSTER, { ver }, item);
-    for (const session of account.sessions) {
-      if (!this.isInterested(session)) continue;
-      deliver(session, Stanza.create('iq', { to: session.jid, id: `push-${ver}`, type: 'set' }, [query]));
-    }
-  }
-}
-
-/** RFC 6121 2.1.2: an item as clients see it. */
-export function itemElement(item: RosterItem): Element {
-  const attributes = {
-    jid: item.jid,
-    name: item.name === '' ? undefined : item.name,
-    subscription: item.subscription,
-    ask: item.ask ? 'subscribe' : undefined,
-    approved: item.approved ? 'true' : undefined,
-  };
-  return element('item', NS.ROSTER, attributes, ...item.groups.map((group) => element('group', NS.ROSTER, {}, group)));
-}
-
-/** Whether a client is shown the item: not one that only remembers a stranger's request (RFC 6121 3.1.3). */
-export function isVisible({ isListed, subscription, ask, approved }: RosterItem): boolean {
-  return isListed || subscription !== 'none' || ask || approved;
-}
-
-function removedElement(jid: string): Element {
-  return element('item', NS.ROSTER, { jid, subscription: 'remove' });
 }
