@@ -47,7 +47,10 @@ async function runServer(config: Config): Promise<void> {
   const stop = (): void => {
     if (isStopping) process.exit(1);
     isStopping = true;
-    void server.stop().then(end);
+    server.stop().then(end, (error: unknown) => {
+      log.error({ error: String(error) }, 'the server did not stop in order');
+      process.exit(1);
+    });
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

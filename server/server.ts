@@ -13,6 +13,7 @@ import { createCore, type Core } from './core.ts';
 import { startOperations } from './http/operations-server.ts';
 import type { Log } from './log.ts';
 import { MODULES } from './module-list.ts';
+import { InboundLedger } from './routing/receipt.ts';
 import type { Session } from './routing/session.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
 import { PasswordWork } from './sasl/password-work.ts';
@@ -294,23 +295,29 @@ class RunningOperations implements ServerOperations {
     return sessions.length;
   }
 
-  accountChanged(bareJid: string, change: AccountChange): void {
+  async accountChanged(bareJid: string, change: AccountChange): Promise<void> {
     const bare = Jid.parse(bareJid).bare;
     for (const session of this.#sessionsOf(bare)) {
       this.#endSession(session, new StreamError('not-authorized', `The account was changed (${change})`));
     }
-    this.#core.table.forget(bare);
+    // Credentials are read anew at each login; what must be unlearnt is that the account is there.
+    if (change !== 'password') await this.#core.table.retire(bare);
   }
 
-  send({ from, to, body }: OperatorMessage): Promise<void> {
+  async send({ from, to, body }: OperatorMessage): Promise<void> {
+    const recipient = Jid.parse(to);
+    if (recipient.local !== '' && this.#core.router.isLocalDomain(recipient.domain)) {
+      const account = this.#core.table.account(recipient.toBare());
+      await account.loaded;
+      if (account.state === 'absent') throw new Error(`there is no account ${recipient.bare}, or it is disabled`);
+    }
     const sender = Jid.parse(from ?? this.config.domains[0] ?? 'localhost');
-    const message = Stanza.create(
-      'message',
-      { to: Jid.parse(to), from: sender, id: this.#context.randomId(), type: 'normal' },
-      [element('body', NS.CLIENT, {}, body)],
-    );
-    this.#core.router.route(message);
-    return this.storage.commit.flush();
+    const header = { to: recipient, from: sender, id: this.#context.randomId(), type: 'normal' };
+    const message = Stanza.create('message', header, [element('body', NS.CLIENT, {}, body)]);
+    // Resolves when the message is stored, delivered or refused, as a client's acknowledgement would come.
+    const ledger = new InboundLedger(1);
+    this.#core.router.route(message, ledger.begin());
+    await new Promise<void>((resolve) => ledger.whenReached(resolve));
   }
 
   pipeline(): string[] {

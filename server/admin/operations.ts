@@ -48,8 +48,8 @@ export interface ServerOperations {
   sessions(): SessionSummary[];
   /** Ends the session of a full JID, or all of a bare JID; returns how many ended. */
   kick(jid: string, reason: string): number;
-  /** Ends the account's sessions and forgets what is cached of it. */
-  accountChanged(bareJid: string, change: AccountChange): void;
+  /** Ends the account's sessions; resolves when nothing of theirs is on its way to the store any more. */
+  accountChanged(bareJid: string, change: AccountChange): Promise<void>;
   /** Routes a message. Rejects with StanzaError, or an Error whose message the operator may read. */
   send(message: OperatorMessage): Promise<void>;
   /** What runs for each stanza, in order, a line each. */

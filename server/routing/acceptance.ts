@@ -13,6 +13,7 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Account, Delivery, Inbound } from './account.ts';
 import { messageFate, type MessageFate } from './delivery.ts';
+import type { GivenBack } from './pending-messages.ts';
 import type { Receipt } from './receipt.ts';
 import type { Sequencer } from './sequencer.ts';
 import type { Session } from './session.ts';
@@ -157,7 +158,7 @@ export class Acceptance {
       pending.addWaiting(size);
       return;
     }
-    pending.handOut(entry.position);
+    pending.handOut(entry.position, fate.to.length);
     const stamped = this.#stamped(account, stanza, entry);
     for (const session of fate.to) session.deliver(stamped, entry.position);
   }
@@ -169,11 +170,11 @@ export class Acceptance {
   takeBack(session: Session): void {
     const { account } = session;
     const unconfirmed = session.takeUnconfirmed();
-    const recorded = unconfirmed.filter(({ position }) => position !== undefined);
-    account.pending.takeBack(
-      recorded.map(({ position }) => position!),
-      recorded.reduce((bytes, { stanza }) => bytes + stanza.content.length, 0),
-    );
+    const recorded: GivenBack[] = [];
+    for (const { stanza, position } of unconfirmed) {
+      if (position !== undefined) recorded.push({ position, bytes: stanza.content.length });
+    }
+    account.pending.takeBack(recorded);
     for (const { stanza, position } of unconfirmed) {
       if (position !== undefined || stanza.type === 'error') continue;
       if (stanza.kind === 'message' && keepingOf(stanza) !== 'never') {
@@ -206,16 +207,18 @@ export class Acceptance {
     const { pending } = account;
     try {
       while (hasReader(account)) {
-        const entries = await pending.nextWaiting();
-        if (entries.length === 0) return true;
-        for (const entry of entries) {
+        const page = await pending.nextWaiting();
+        if (page === undefined) return true;
+        for (const entry of page.entries) {
+          // A session ended, perhaps by reading too slowly: what it gave back comes first.
+          if (!pending.isCurrent(page) || hasSlowReader(account)) break;
           const fate = this.#fateOfStored(account, entry);
           if (fate === undefined) return true;
-          pending.handOutWaiting(entry.position, entry.stanza.length);
+          pending.handOutWaiting(entry.position, entry.stanza.length, Math.max(1, fate.to.length));
           if (fate.to.length === 0) pending.confirm(entry.position);
           for (const session of fate.to) session.deliver(fate.stanza, entry.position);
         }
-        while (account.sessions.some((session) => session.isAvailable && session.isBehind)) {
+        while (hasSlowReader(account)) {
           await new Promise<void>((resolve) => void clock.schedule(BEHIND_POLL_MS, resolve));
         }
       }
@@ -276,6 +279,10 @@ export class Acceptance {
 const BEHIND_POLL_MS = 50;
 /** Stanzas of one account that wait behind a flush. */
 const MAX_HELD = 500;
+
+function hasSlowReader(account: Account): boolean {
+  return account.sessions.some((session) => session.isAvailable && session.isBehind);
+}
 
 function hasReader(account: Account): boolean {
   return account.sessions.some(({ priority }) => priority !== undefined && priority >= 0);

@@ -102,10 +102,13 @@ export class Account {
   deliverReady(): void {
     const deliveries = this.#deliveries;
     let done = 0;
-    while (deliveries[done]?.isReady === true) deliveries[done++]!.deliver();
-    if (done === 0) return;
-    if (done === deliveries.length) this.#deliveries = [];
-    else this.#deliveries.splice(0, done);
+    try {
+      while (deliveries[done]?.isReady === true) deliveries[done++]!.deliver();
+    } finally {
+      // Also when one of them fails: nothing is delivered twice, and nothing stands before the others for ever.
+      if (done === deliveries.length) this.#deliveries = [];
+      else if (done > 0) deliveries.splice(0, done);
+    }
   }
 
   /** Whether nothing would be lost if this object were forgotten and loaded again. */

@@ -16,6 +16,19 @@ interface Loaded {
 }
 
 const PAGE_ENTRIES = 100;
+const CONFIRMED = 0;
+
+/** Waiting messages in order, as they were when they were read. */
+export interface WaitingPage {
+  readonly entries: readonly LogEntry[];
+  readonly generation: number;
+}
+
+/** A message that a session gives back. */
+export interface GivenBack {
+  readonly position: number;
+  readonly bytes: number;
+}
 
 /**
  * The offline queue of one account as a reading of its log (XEP-0160, docs/architecture.md): what lies behind the cursor
@@ -28,9 +41,12 @@ export class PendingMessages {
   /** The cursor that is on disk. */
   savedCursor = 0;
   #handedOut = 0;
+  /** The highest position ever handed out: where `handedOut` is again once nothing waits. */
+  #highest = 0;
   #last = 0;
-  /** Positions handed out, in order; true once confirmed. */
-  readonly #inHand = new Map<number, boolean>();
+  /** Positions handed out, in order, with the number of sessions that hold them, or CONFIRMED. */
+  readonly #inHand = new Map<number, number>();
+  #generation = 0;
   #waitingCount = 0;
   #waitingBytes = 0;
   readonly #store: PendingStore;
@@ -40,7 +56,7 @@ export class PendingMessages {
   }
 
   load({ cursor, count, bytes, lastPosition }: Loaded): void {
-    this.cursor = this.savedCursor = this.#handedOut = cursor;
+    this.cursor = this.savedCursor = this.#handedOut = this.#highest = cursor;
     this.#last = lastPosition;
     this.#waitingCount = count;
     this.#waitingBytes = bytes;
@@ -67,10 +83,10 @@ export class PendingMessages {
     this.#waitingBytes += bytes;
   }
 
-  /** A committed message that goes to a session right away; only while nothing waits. */
-  handOut(position: number): void {
-    this.#inHand.set(position, false);
-    this.#handedOut = position;
+  /** A committed message that goes to `holders` sessions right away; only while nothing waits. */
+  handOut(position: number, holders: number): void {
+    this.#inHand.set(position, holders);
+    this.#handedOut = this.#highest = position;
   }
 
   /** Whether everything handed out so far has reached its client. */
@@ -78,14 +94,19 @@ export class PendingMessages {
     return this.#inHand.size === 0 && this.#waitingCount === 0;
   }
 
-  /** The client has it. */
+  /** Whether the page still is what comes next: not after something was taken back. */
+  isCurrent(page: WaitingPage): boolean {
+    return page.generation === this.#generation;
+  }
+
+  /** A client has it. */
   confirm(position: number): void {
-    if (this.#inHand.get(position) !== false) return;
-    this.#inHand.set(position, true);
+    if ((this.#inHand.get(position) ?? CONFIRMED) === CONFIRMED) return;
+    this.#inHand.set(position, CONFIRMED);
     let moved = false;
-    for (const [first, isConfirmed] of this.#inHand) {
+    for (const [first, holders] of this.#inHand) {
       // What lies behind `handedOut` was taken back: the cursor must not pass a message that waits again.
-      if (!isConfirmed || first > this.#handedOut) break;
+      if (holders !== CONFIRMED || first > this.#handedOut) break;
       this.#inHand.delete(first);
       this.cursor = first;
       moved = true;
@@ -94,51 +115,63 @@ export class PendingMessages {
   }
 
   /**
-   * A session ended without these. They wait again, in their place: with them everything later that is not confirmed is
-   * read again, and what somebody else still holds or has confirmed is passed over then.
+   * A session ended without these. What nobody else holds waits again, in its place: everything later that is not
+   * confirmed is read again, and what is held or confirmed is passed over then.
    */
-  takeBack(positions: readonly number[], bytes: number): void {
+  takeBack(messages: readonly GivenBack[]): void {
     let earliest = Infinity;
-    for (const position of positions) {
-      if (this.#inHand.get(position) !== false) continue;
+    for (const { position, bytes } of messages) {
+      const holders = this.#inHand.get(position) ?? CONFIRMED;
+      if (holders > 1) this.#inHand.set(position, holders - 1);
+      if (holders !== 1) continue;
       this.#inHand.delete(position);
       this.#waitingCount++;
+      this.#waitingBytes += bytes;
       earliest = Math.min(earliest, position);
     }
     if (earliest === Infinity) return;
-    this.#waitingBytes += bytes;
     this.#handedOut = Math.min(this.#handedOut, earliest - 1);
+    this.#generation++;
   }
 
-  /** The next waiting messages in order, to be handed to `deliver` one by one; [] when none is left. */
-  async nextWaiting(): Promise<readonly LogEntry[]> {
+  /**
+   * The next waiting messages; undefined when none is left. Whoever hands them out stops as soon as the page is no longer
+   * current, and asks again.
+   */
+  async nextWaiting(): Promise<WaitingPage | undefined> {
     while (this.#waitingCount > 0) {
+      const generation = this.#generation;
+      const counted = this.#waitingCount;
       const page = await this.#store.page(this.#handedOut, PAGE_ENTRIES);
+      if (generation !== this.#generation) continue;
       if (page.length === 0) {
-        // What is counted is not there: retention or erasure took it meanwhile.
+        if (counted !== this.#waitingCount) continue; // more was committed meanwhile
+        // What is counted is not there: retention or erasure took it.
         this.#waitingCount = this.#waitingBytes = 0;
-        return [];
+        this.#handedOut = this.#highest;
+        return undefined;
       }
-      const waiting = page.filter(({ flags, position }) => flags.pending && !this.#inHand.has(position));
-      if (waiting.length > 0) return waiting;
+      const entries = page.filter(({ flags, position }) => flags.pending && !this.#inHand.has(position));
+      if (entries.length > 0) return { entries, generation };
       this.#handedOut = page.at(-1)!.position;
     }
-    return [];
+    return undefined;
   }
 
-  /** A waiting message was handed to a session (or is beyond delivery: then confirm it at once). */
-  handOutWaiting(position: number, bytes: number): void {
+  /** A waiting message goes to `holders` sessions, at least one. */
+  handOutWaiting(position: number, bytes: number, holders: number): void {
     this.#waitingCount--;
     this.#waitingBytes = this.#waitingCount === 0 ? 0 : Math.max(0, this.#waitingBytes - bytes);
-    this.#handedOut = Math.max(this.#handedOut, position);
-    if (!this.#inHand.has(position)) this.#insertInHand(position);
+    this.#highest = Math.max(this.#highest, position);
+    this.#handedOut = this.#waitingCount === 0 ? this.#highest : Math.max(this.#handedOut, position);
+    this.#insertInHand(position, holders);
   }
 
   /** Keeps the map in order of position, which confirming relies on. */
-  #insertInHand(position: number): void {
+  #insertInHand(position: number, holders: number): void {
     const later = [...this.#inHand].filter(([held]) => held > position);
     for (const [held] of later) this.#inHand.delete(held);
-    this.#inHand.set(position, false);
-    for (const [held, isConfirmed] of later) this.#inHand.set(held, isConfirmed);
+    this.#inHand.set(position, holders);
+    for (const [held, others] of later) this.#inHand.set(held, others);
   }
 }

@@ -45,15 +45,18 @@ export class InboundLedger {
   /** Calls back once everything entered before is handled: at once if it already is. */
   whenReached(reached: () => void): void {
     if (this.#oldest === undefined) reached();
-    else this.#append(new Receipt(this, reached)).isSettled = true;
+    else {
+      this.#outstanding++; // whoever asks over and over is slowed down like whoever sends
+      this.#append(new Receipt(this, reached)).isSettled = true;
+    }
   }
 
   /** For Receipt. */
   advance(): void {
     let receipt = this.#oldest;
     while (receipt?.isSettled === true) {
+      this.#outstanding--;
       if (receipt.reached === undefined) {
-        this.#outstanding--;
         if (receipt.isCounted) this.#handled = (this.#handled + 1) >>> 0;
       } else receipt.reached();
       receipt = receipt.next;

@@ -21,6 +21,7 @@ export interface SessionTableOptions {
 export type AccountLoader = (account: Account) => Promise<void>;
 
 const SAVE_CURSORS_MS = 2000;
+const FORGET_ABSENT_MS = 100;
 
 /**
  * Resolves JIDs: bare ones to accounts, full ones to sessions. Accounts are loaded when they are first needed and
@@ -95,12 +96,18 @@ export class SessionTable {
     this.#endHandlers.push(handler);
   }
 
-  /** Forgets what is known of an account, for instance because it was created, disabled or removed. */
-  forget(bare: string): void {
+  /**
+   * The account is disabled or removed: from now on it is answered for as if it did not exist. It is forgotten once
+   * nothing of it is on its way to the store; until then a second object for it could use a log position twice.
+   */
+  async retire(bare: string): Promise<void> {
     const account = this.#accounts.get(bare);
     if (account === undefined) return;
-    this.#moved.delete(account);
-    this.#accounts.delete(bare);
+    await account.loaded;
+    account.state = 'absent';
+    await this.#options.storage.commit.flush();
+    await this.saveCursors();
+    this.#forgetAbsent(account);
   }
 
   /** Saves every cursor that has moved. */
@@ -118,13 +125,11 @@ export class SessionTable {
       ]);
       account.pending.savedCursor = cursor;
     });
-    for (const result of await Promise.allSettled(saved)) {
-      if (result.status === 'rejected') {
-        this.#options.log.warn(
-          { error: String(result.reason) },
-          'delivered messages are not yet removed from the store',
-        );
-      }
+    for (const [index, result] of (await Promise.allSettled(saved)).entries()) {
+      if (result.status === 'fulfilled') continue;
+      const error = String(result.reason);
+      this.#options.log.warn({ error }, 'delivered messages are not yet removed from the store');
+      this.#cursorMoved(moved[index]!); // tried again
     }
   }
 
@@ -168,9 +173,9 @@ export class SessionTable {
   }
 
   #forgetAbsent(account: Account): void {
-    if (this.#accounts.get(account.jid.bare) === account && account.isForgettable)
-      this.#accounts.delete(account.jid.bare);
-    else if (!account.received.isIdle) setImmediate(() => this.#forgetAbsent(account));
+    if (this.#accounts.get(account.jid.bare) !== account) return;
+    if (account.isForgettable) this.#accounts.delete(account.jid.bare);
+    else this.#options.clock.schedule(FORGET_ABSENT_MS, () => this.#forgetAbsent(account));
   }
 
   #cursorMoved(account: Account): void {

@@ -89,9 +89,11 @@ export class Session implements Resource {
       this.#unconfirmedBytes += stanza.content.length;
     }
     stream.writeStanza(stanza);
-    if (this.#unconfirmed.length > this.#limits.maxQueueStanzas || this.#backlogBytes() > this.#limits.maxQueueBytes) {
-      this.account.overflowed(this);
-    }
+    const { maxQueueStanzas, maxQueueBytes } = this.#limits;
+    const backlogBytes = this.#backlogBytes();
+    // One stanza larger than the whole bound is no backlog: it could never be delivered otherwise.
+    const isTooMuch = backlogBytes > maxQueueBytes && backlogBytes > stanza.content.length * 2;
+    if (this.#unconfirmed.length > maxQueueStanzas || isTooMuch) this.account.overflowed(this);
   }
 
   /**
@@ -117,10 +119,12 @@ export class Session implements Resource {
     if (!this.isAcknowledging && count <= this.#unconfirmed.length) this.#confirm(count);
   }
 
-  /** Starts counting (XEP-0198 3): what was written before does not count. */
+  /**
+   * Starts counting (XEP-0198 3): what was written before does not count, but it is not known to have arrived either. The
+   * first acknowledgement, which comes behind it on the stream, confirms it as well.
+   */
   startAcknowledging(): void {
-    this.#confirm(this.#unconfirmed.length);
-    this.#confirmed = 0;
+    this.#confirmed = -this.#unconfirmed.length >>> 0;
     this.isAcknowledging = true;
     this.inbound.restartCount();
   }
@@ -128,10 +132,6 @@ export class Session implements Resource {
   /** How many stanzas were sent since counting started, modulo 2^32. */
   get sent(): number {
     return (this.#confirmed + this.#unconfirmed.length) >>> 0;
-  }
-
-  get confirmed(): number {
-    return this.#confirmed;
   }
 
   /** Ends the queue: what its client may not have, in order. */

@@ -56,7 +56,7 @@ export const userPasswd = defineCommand({
   run: async (context, { jid, keys }): Promise<Outcome> => {
     const credentials = credentialsOf(keys);
     const address = await changeAccount(context, jid, (record) => ({ ...record, credentials }));
-    context.server?.accountChanged(address, 'password');
+    await context.server?.accountChanged(address, 'password');
     return { jid: address, outcome: 'password changed' };
   },
   render: renderOutcome,
@@ -69,7 +69,7 @@ export const userDisable = defineCommand({
   arguments: account,
   run: async (context, { jid }): Promise<Outcome> => {
     const address = await changeAccount(context, jid, (record) => ({ ...record, disabled: true }));
-    context.server?.accountChanged(address, 'disabled');
+    await context.server?.accountChanged(address, 'disabled');
     return { jid: address, outcome: 'disabled' };
   },
   render: renderOutcome,
@@ -83,7 +83,7 @@ export const userEnable = defineCommand({
   run: async (context, { jid }): Promise<Outcome> => {
     const address = await changeAccount(context, jid, (record) => ({ ...record, disabled: false }));
     // A disabled account has no sessions to end; what the server knew of its credentials is stale.
-    context.server?.accountChanged(address, 'password');
+    await context.server?.accountChanged(address, 'password');
     return { jid: address, outcome: 'enabled' };
   },
   render: renderOutcome,
@@ -97,9 +97,9 @@ export const userRemove = defineCommand({
   run: async (context, { jid }): Promise<Outcome> => {
     // First nobody can log in and no session is left: otherwise one could write to what is being removed.
     const address = await changeAccount(context, jid, (record) => ({ ...record, disabled: true }));
-    context.server?.accountChanged(address, 'disabled');
+    await context.server?.accountChanged(address, 'disabled');
     await context.storage.accounts.remove(address);
-    context.server?.accountChanged(address, 'removed');
+    await context.server?.accountChanged(address, 'removed');
     return { jid: address, outcome: 'removed' };
   },
   render: renderOutcome,

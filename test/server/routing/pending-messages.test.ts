@@ -24,60 +24,100 @@ describe('pending messages', () => {
   it('keeps a message that was handed out and not confirmed', async () => {
     const { pending, record } = queue();
     const first = record();
-    pending.handOut(first.position);
-    pending.takeBack([first.position], first.stanza.length);
-    expect(await pending.nextWaiting()).to.deep.equal([first]);
+    pending.handOut(first.position, 1);
+    pending.takeBack([{ position: first.position, bytes: first.stanza.length }]);
+    expect((await pending.nextWaiting())?.entries).to.deep.equal([first]);
     expect(pending.cursor).to.equal(0);
   });
 
   it('does not pass a message that waits again when a later one is confirmed', () => {
     const { pending, record } = queue();
     const [first, second] = [record(), record()];
-    pending.handOut(first.position);
-    pending.handOut(second.position);
-    pending.takeBack([first.position], first.stanza.length);
+    pending.handOut(first.position, 1);
+    pending.handOut(second.position, 1);
+    pending.takeBack([{ position: first.position, bytes: first.stanza.length }]);
     pending.confirm(second.position);
     expect(pending.cursor).to.be.lessThan(first.position);
   });
 
-  it('delivers everything once confirmed, in order, over any interleaving of losses and confirmations', async () => {
-    const step = fc.constantFrom('record', 'flush', 'confirm', 'lose');
+  it('does not give a session again what it still holds when another that held it ends', async () => {
+    const { pending, record } = queue();
+    const first = record();
+    pending.handOut(first.position, 2);
+    pending.takeBack([{ position: first.position, bytes: 10 }]);
+    expect(await pending.nextWaiting()).to.equal(undefined);
+    pending.takeBack([{ position: first.position, bytes: 10 }]);
+    expect((await pending.nextWaiting())?.entries).to.deep.equal([first]);
+  });
+
+  it('loses nothing over any interleaving of two sessions that come, confirm, end and overflow in a flush', async () => {
+    type Action = readonly ['record' | 'flush' | 'end of one' | 'end of other' | 'confirm', number];
+    const action: fc.Arbitrary<Action> = fc.tuple(
+      fc.constantFrom('record', 'flush', 'end of one', 'end of other', 'confirm'),
+      fc.nat({ max: 5 }),
+    );
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      fc.asyncProperty(fc.array(action, { maxLength: 80 }), async (actions) => {
         const { pending, log, record } = queue();
-        const held: number[] = [];
+        const held: { one: number[]; other: number[] } = { one: [], other: [] };
         const confirmed = new Set<number>();
-        const flush = async (): Promise<void> => {
+        const end = (who: 'one' | 'other'): void => {
+          pending.takeBack(held[who].splice(0).map((position) => ({ position, bytes: 10 })));
+        };
+        // Hands out like a flush; after `overflowAt` messages the session that takes them ends in the middle of a page.
+        const flush = async (overflowAt: number): Promise<void> => {
+          let count = 0;
           for (;;) {
-            const entries = await pending.nextWaiting();
-            if (entries.length === 0) return;
-            for (const { position, stanza } of entries) {
+            const page = await pending.nextWaiting();
+            if (page === undefined) return;
+            for (const { position, stanza } of page.entries) {
+              if (!pending.isCurrent(page)) break;
               expect(confirmed.has(position), 'a confirmed message came again').to.equal(false);
-              pending.handOutWaiting(position, stanza.length);
-              held.push(position);
+              expect(held.one.concat(held.other), 'a held message came again').not.to.include(position);
+              pending.handOutWaiting(position, stanza.length, 1);
+              held.one.push(position);
+              if (++count === overflowAt) end('one');
             }
-            expect(held).to.deep.equal([...held].sort((one, other) => one - other));
           }
         };
         const confirm = (position: number): void => {
           pending.confirm(position);
           confirmed.add(position);
+          for (const who of ['one', 'other'] as const) held[who] = held[who].filter((other) => other !== position);
         };
-        for (const action of steps) {
-          if (action === 'record') pending.addWaiting(record().stanza.length);
-          else if (action === 'flush') await flush();
-          else if (action === 'confirm' && held.length > 0) confirm(held.shift()!);
-          else if (action === 'lose') pending.takeBack(held.splice(0), 10);
-          expect(log.filter(({ position }) => position <= pending.cursor && !confirmed.has(position))).to.deep.equal(
-            [],
-          );
+        for (const [kind, number] of actions) {
+          if (kind === 'record') {
+            const entry = record();
+            if (pending.waitingCount > 0 || number === 0) pending.addWaiting(entry.stanza.length);
+            else {
+              pending.handOut(entry.position, number % 2 === 0 ? 1 : 2);
+              held.one.push(entry.position);
+              if (number % 2 === 1) held.other.push(entry.position);
+            }
+          } else if (kind === 'flush') await flush(number);
+          else if (kind === 'end of one') end('one');
+          else if (kind === 'end of other') end('other');
+          else if (held.one.length > 0) confirm(held.one[number % held.one.length]!);
+          const passed = log.filter(({ position }) => position <= pending.cursor && !confirmed.has(position));
+          expect(passed, 'the cursor passed what nobody has').to.deep.equal([]);
         }
-        await flush();
-        for (const position of held.splice(0)) confirm(position);
+        await flush(0);
+        for (const position of [...held.one, ...held.other]) confirm(position);
         expect([...confirmed].sort((one, other) => one - other)).to.deep.equal(log.map(({ position }) => position));
         expect(pending.isSettled).to.equal(true);
         expect(pending.cursor).to.equal(log.at(-1)?.position ?? 0);
       }),
+      { numRuns: 1000 },
     );
+  });
+
+  it('reads a page again when a session ended while it was read', async () => {
+    const { pending, log, record } = queue();
+    const [first, second] = [record(), record()];
+    pending.handOut(first.position, 1);
+    pending.addWaiting(second.stanza.length);
+    const reading = pending.nextWaiting();
+    pending.takeBack([{ position: first.position, bytes: 10 }]);
+    expect((await reading)?.entries).to.deep.equal(log);
   });
 });
