@@ -36,9 +36,14 @@ export const OPTIONS = {
   data_directory: option(path('a folder'), './data', 'Where accounts, messages, keys and made certificates are kept.', {
     relativeTo: 'configuration',
   }),
-  admins: option(listOf(bareJid(), 'bare JIDs'), [], 'The accounts that may administer the server over XMPP.', {
-    example: '["juliet@capulet.example"]',
-  }),
+  admins: option(
+    listOf(bareJid(), 'bare JIDs'),
+    [],
+    'The accounts that may administer the server over XMPP. Nothing asks for them yet.',
+    {
+      example: '["juliet@capulet.example"]',
+    },
+  ),
 
   contacts: table('Contact addresses that clients and other servers can discover (XEP-0157).', {
     abuse: contact('Whom to tell of abuse of the service.'),

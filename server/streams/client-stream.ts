@@ -1,8 +1,9 @@
-import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
+import { element } from '../../stanzas/element.ts';
 import type { Frame, StreamHeader } from '../../stanzas/frame.ts';
+import { Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { Scanner, scanDocument, type ScannerLimits, type ScannerSink } from '../../stanzas/scanner.ts';
-import type { Stanza } from '../../stanzas/stanza.ts';
+import { Stanza } from '../../stanzas/stanza.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { Session, SessionStream } from '../routing/session.ts';
 import { SaslNegotiation } from '../sasl/negotiation.ts';
@@ -11,6 +12,9 @@ import type { Connection, ConnectionListener } from './connection.ts';
 import { bindResource } from './resource-binding.ts';
 import type { StreamContext } from './stream-context.ts';
 import { manageStream } from './stream-management.ts';
+import { negotiateSecurity } from './security-negotiation.ts';
+import { checkHeader, domainOf, featuresBytes, headerBytes, langOf } from './stream-opening.ts';
+import { RateLimit } from './rate-limit.ts';
 
 /** Where the negotiation stands (RFC 6120 4.3). */
 type State =
@@ -44,13 +48,17 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #deadline: number;
   #isPinged = false;
   #isAckRequested = false;
+  readonly #rate: RateLimit | undefined;
+  #isThrottled = false;
 
   constructor(connection: Connection, context: StreamContext) {
     this.connection = connection;
     this.context = context;
     this.#scanner = new Scanner(this.#limits());
     this.#lastSeen = context.clock.monotonic();
-    this.#deadline = this.#lastSeen + context.config.c2s.authenticationTimeoutSeconds * 1000;
+    const { authenticationTimeoutSeconds, bytesPerSecond, burstBytes } = context.config.c2s;
+    this.#deadline = this.#lastSeen + authenticationTimeoutSeconds * 1000;
+    this.#rate = bytesPerSecond === 0 ? undefined : new RateLimit(bytesPerSecond, burstBytes, this.#lastSeen);
     context.streams.add(this);
     connection.listener = this;
   }
@@ -76,8 +84,12 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   received(chunk: Buffer): void {
     this.#lastSeen = this.context.clock.monotonic();
     this.#isPinged = false;
-    if (this.#isStopped) this.#hold(chunk);
-    else this.#take(chunk);
+    if (this.#isStopped) {
+      this.#held.push(Buffer.from(chunk));
+      this.connection.pause();
+    } else this.#take(chunk);
+    const pauseMs = this.#rate?.spend(chunk.length, this.#lastSeen) ?? 0;
+    if (pauseMs > 0) this.#throttle(pauseMs);
   }
 
   closed(error?: Error): void {
@@ -116,7 +128,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   writeStanza(stanza: Stanza): void {
     if (this.#state !== 'bound') return;
-    this.connection.write(this.connection.framing === 'websocket' ? stanza.toDocument() : stanza.toBytes());
+    this.writeOwn(stanza);
     if (this.session?.isAcknowledging === true) this.requestAcknowledgement();
   }
 
@@ -141,6 +153,11 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.#deadline = this.context.clock.monotonic() + this.context.config.c2s.closeTimeoutSeconds * 1000;
     this.connection.end();
     this.connection.resume();
+  }
+
+  /** Writes a stanza of the stream itself, whatever its state: not counted, not confirmed. */
+  writeOwn(stanza: Stanza): void {
+    this.connection.write(this.connection.framing === 'websocket' ? stanza.toDocument() : stanza.toBytes());
   }
 
   /** Writes a first-level element that is no stanza, as a byte string. */
@@ -171,11 +188,35 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     );
   }
 
+  /** Whether features were sent and the stream has neither been bound nor closed since. */
+  get isNegotiating(): boolean {
+    return this.#state === 'negotiating';
+  }
+
+  /** Expects a new stream header next (RFC 6120 4.3.3). */
+  restart(): void {
+    this.#state = 'opening';
+    this.#sasl = undefined;
+    this.#hasSentHeader = false;
+    this.#scanner.reset();
+    this.#scanner.setLimits(this.#limits());
+  }
+
+  /** Forgets what came in and has not been taken. */
+  forgetHeld(): void {
+    this.#held = [];
+  }
+
+  /** Gives the connection up without a word. */
+  abort(): void {
+    this.connection.destroy();
+    this.#finish();
+  }
+
   /** The session exists: stanzas flow from here on. */
   bound(session: Session): void {
     this.session = session;
     this.#state = 'bound';
-    this.#sasl = undefined;
   }
 
   /** Looks at the clock, about once a second. */
@@ -188,10 +229,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
           this.closeWithError(new StreamError('connection-timeout', 'Logging in took too long'));
         return;
       case 'closing':
-        if (now > this.#deadline) {
-          this.connection.destroy();
-          this.#finish();
-        }
+        if (now > this.#deadline) this.abort();
         return;
       case 'bound': {
         const silentMs = now - this.#lastSeen;
@@ -218,10 +256,17 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     return { maxBytes, maxDepth, maxAttributes };
   }
 
-  #hold(chunk: Buffer): void {
-    if (this.#state === 'closed') return;
-    this.#held.push(Buffer.from(chunk));
+  #throttle(pauseMs: number): void {
+    this.#isThrottled = true;
     this.connection.pause();
+    this.context.clock.schedule(pauseMs, () => {
+      this.#isThrottled = false;
+      this.#resume();
+    });
+  }
+
+  #resume(): void {
+    if (!this.#isStopped && !this.#isThrottled) this.connection.resume();
   }
 
   #take(chunk: Buffer): void {
@@ -230,7 +275,8 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
         this.#takeDocument(scanDocument(chunk, this.#limits()));
       } else {
         const consumed = this.#scanner.scan(chunk, this);
-        if (consumed < chunk.length && this.#isStopped) this.#hold(chunk.subarray(consumed));
+        // The rest comes before whatever else is held.
+        if (consumed < chunk.length && this.#isStopped) this.#held.unshift(Buffer.from(chunk.subarray(consumed)));
       }
     } catch (error) {
       this.#fail(error);
@@ -245,7 +291,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #goOn(): void {
     this.#isBusy = false;
     while (this.#held.length > 0 && !this.#isStopped) this.#take(this.#held.shift()!);
-    if (!this.#isStopped) this.connection.resume();
+    this.#resume();
   }
 
   /** RFC 7395 3.3: every message is one element. */
@@ -265,67 +311,25 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   #open(header: StreamHeader): void {
     if (this.#state !== 'opening') throw new StreamError('bad-format', 'The stream is open already');
-    this.lang = header.lang;
-    const domain = header.to === undefined ? undefined : this.#prepareDomain(header.to);
-    const wasFor = this.domain;
-    if (domain !== undefined && this.context.domains.has(domain)) this.domain = domain;
+    const { context, connection } = this;
+    this.lang = langOf(header);
+    const domain = domainOf(header, context);
+    const earlierDomain = this.domain;
+    if (domain !== undefined && context.domains.has(domain)) this.domain = domain;
     this.#writeHeader(header);
-    if (header.contentNamespace !== NS.CLIENT)
-      throw new StreamError('invalid-namespace', 'Clients speak jabber:client here');
-    // RFC 6120 4.9.1.3
-    if (domain === undefined || !this.context.domains.has(domain) || (wasFor !== undefined && wasFor !== domain)) {
-      throw new StreamError('host-unknown', 'This domain is not served here');
-    }
-    // RFC 6120 4.7.5
-    if (header.version === undefined || !/^[1-9]\d*\.\d+$/.test(header.version)) {
-      throw new StreamError('unsupported-version', 'XMPP 1.0 is spoken here');
-    }
+    checkHeader(header, domain, earlierDomain, context);
     this.#state = 'negotiating';
-    this.#writeFeatures(domain);
-  }
-
-  #prepareDomain(to: string): string | undefined {
-    try {
-      const jid = this.context.jids.parse(to);
-      return jid.local === '' && jid.resource === '' ? jid.domain : undefined;
-    } catch {
-      return undefined;
+    if (this.authenticated === undefined) {
+      const { security, remoteAddress: address } = connection;
+      this.#sasl = new SaslNegotiation({ ...context.sasl, domain, security, address });
     }
+    connection.write(featuresBytes(connection, this.#sasl, this.#limits().maxBytes, context));
   }
 
   #writeHeader(header: StreamHeader | undefined): void {
     const from = this.domain ?? [...this.context.domains][0] ?? '';
-    const to = header?.from === undefined ? '' : ` to='${toByteString(escapeAttribute(header.from))}'`;
-    const attributes = `from='${toByteString(from)}'${to} id='${this.context.randomId()}' version='1.0' xml:lang='en'`;
     this.#hasSentHeader = true;
-    this.connection.write(
-      this.connection.framing === 'websocket'
-        ? `<open xmlns='${NS.FRAMING}' ${attributes}/>`
-        : `<?xml version='1.0'?><stream:stream xmlns='${NS.CLIENT}' xmlns:stream='${NS.STREAMS}' ${attributes}>`,
-    );
-  }
-
-  /** RFC 6120 4.3.2: what may be negotiated now. */
-  #writeFeatures(domain: string): void {
-    const { c2s } = this.context.config;
-    let features = '';
-    if (this.authenticated !== undefined) {
-      features += `<bind xmlns='${NS.BIND}'/><sm xmlns='${NS.STREAM_MANAGEMENT}'/>`;
-      for (const feature of this.context.streamFeatures) features += feature().toBytes(NS.CLIENT);
-    } else {
-      const { canStartTls, security, remoteAddress } = this.connection;
-      if (canStartTls) {
-        features += `<starttls xmlns='${NS.TLS}'>${c2s.allowPlaintextAuthentication ? '' : '<required/>'}</starttls>`;
-      }
-      this.#sasl = new SaslNegotiation({ ...this.context.sasl, domain, security, address: remoteAddress });
-      features += this.#sasl.features();
-    }
-    const { maxBytes } = this.#limits();
-    features +=
-      `<limits xmlns='${NS.STREAM_LIMITS}'><max-bytes>${String(maxBytes)}</max-bytes>` +
-      `<idle-seconds>${String(c2s.idleSeconds)}</idle-seconds></limits>`;
-    const declaration = this.connection.framing === 'websocket' ? ` xmlns:stream='${NS.STREAMS}'` : '';
-    this.connection.write(`<stream:features${declaration}>${features}</stream:features>`);
+    this.connection.write(headerBytes(this.connection, from, header, this.context));
   }
 
   #handle(frame: Frame): void {
@@ -341,71 +345,11 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
       else acceptStanza(this, session, frame);
     } else if (this.authenticated !== undefined) {
       bindResource(this, this.authenticated, frame);
+    } else if (this.#sasl !== undefined) {
+      negotiateSecurity(this, this.#sasl, frame);
     } else {
-      this.#negotiateSecurity(frame);
+      throw new StreamError('not-authorized', 'A stream begins with its header');
     }
-  }
-
-  #negotiateSecurity(frame: Frame): void {
-    if (frame.namespace === NS.TLS && frame.name === 'starttls') {
-      // RFC 6120 5.4.2.2
-      if (!this.connection.canStartTls) {
-        this.connection.write(`<failure xmlns='${NS.TLS}'/>`);
-        this.close();
-        return;
-      }
-      this.waitFor(this.#startTls());
-    } else if (frame.namespace === NS.SASL && this.#sasl !== undefined) {
-      this.waitFor(this.#authenticate(this.#sasl, frame));
-    } else {
-      // RFC 6120 4.9.3.12
-      throw new StreamError('not-authorized', 'Log in first');
-    }
-  }
-
-  async #startTls(): Promise<void> {
-    this.connection.write(`<proceed xmlns='${NS.TLS}'/>`);
-    // RFC 6120 5.4.3.3: whatever was known or sent before TLS is forgotten
-    const { domain } = this;
-    this.#restart();
-    this.domain = undefined;
-    try {
-      await this.connection.startTls(domain);
-    } catch (error) {
-      this.context.log.debug({ address: this.remoteAddress, error: String(error) }, 'TLS was not established');
-      this.connection.destroy();
-      this.#finish();
-    } finally {
-      this.#held = [];
-    }
-  }
-
-  async #authenticate(sasl: SaslNegotiation, frame: Frame): Promise<void> {
-    const step = await sasl.receive(frame);
-    if (this.#state !== 'negotiating') return;
-    this.connection.write(step.reply);
-    if (step.kind === 'success') {
-      this.authenticated = `${step.username}@${this.domain ?? ''}`;
-      const { mechanism } = step;
-      this.context.log.info({ account: this.authenticated, mechanism, address: this.remoteAddress }, 'logged in');
-      this.#restart(); // RFC 6120 6.3.2
-    } else if (step.kind === 'failure') {
-      const facts = { account: step.account, condition: step.condition, address: this.remoteAddress };
-      if (step.cause === undefined) this.context.log.info(facts, 'login failed');
-      else
-        this.context.log.error(
-          { ...facts, error: step.cause instanceof Error ? step.cause.stack : 'unknown' },
-          'login failed by our own fault',
-        );
-      if (step.fatal) throw new StreamError('policy-violation', 'Too many failed logins'); // RFC 6120 6.4.5
-    }
-  }
-
-  #restart(): void {
-    this.#state = 'opening';
-    this.#hasSentHeader = false;
-    this.#scanner.reset();
-    this.#scanner.setLimits(this.#limits());
   }
 
   #ping(): void {
@@ -413,19 +357,15 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
       this.#isAckRequested = false;
       this.requestAcknowledgement();
     } else {
-      const xmlns = this.connection.framing === 'websocket' ? ` xmlns='${NS.CLIENT}'` : '';
-      const from = toByteString(this.domain ?? '');
-      const id = this.context.randomId();
-      this.connection.write(`<iq${xmlns} type='get' id='${id}' from='${from}'><ping xmlns='${NS.PING}'/></iq>`);
+      const header = { from: Jid.of('', this.domain ?? ''), id: this.context.randomId(), type: 'get' };
+      this.writeOwn(Stanza.create('iq', header, [element('ping', NS.PING)]));
     }
   }
 
   /** RFC 6120 4.4: the peer has closed its side; so do we, and the connection with it. */
   #peerClosed(): void {
-    if (this.#state === 'closing') {
-      this.connection.destroy();
-      this.#finish();
-    } else this.close();
+    if (this.#state === 'closing') this.abort();
+    else this.close();
   }
 
   #fail(error: unknown): void {

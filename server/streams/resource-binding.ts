@@ -44,19 +44,15 @@ async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<v
     for (const handler of context.pipeline.sessionBound) handler(session);
     // RFC 6120 7.6.1
     const answer = element('bind', NS.BIND, {}, element('jid', NS.BIND, {}, jid.full));
-    write(stream, request.reply('result', [answer]));
+    stream.writeOwn(request.reply('result', [answer]));
   } catch (error) {
     if (!(error instanceof StanzaError)) throw error;
-    write(stream, request.errorReply(error));
+    stream.writeOwn(request.errorReply(error));
     // RFC 6120 7.7.3
     if (++stream.bindAttempts >= context.config.c2s.maxBindAttempts) {
       throw new StreamError('policy-violation', 'Too many attempts to bind a resource');
     }
   }
-}
-
-function write(stream: ClientStream, reply: Stanza): void {
-  stream.writeElement(stream.connection.framing === 'websocket' ? reply.toDocument() : reply.toBytes());
 }
 
 function chooseResource(stream: ClientStream, account: Account, request: Stanza): Jid {

@@ -1,0 +1,60 @@
+import type { Frame } from '../../stanzas/frame.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
+import type { SaslNegotiation } from '../sasl/negotiation.ts';
+import type { ClientStream } from './client-stream.ts';
+
+/** Takes an element of a client that is not authenticated: STARTTLS (RFC 6120 5) or SASL (RFC 6120 6), nothing else. */
+export function negotiateSecurity(stream: ClientStream, sasl: SaslNegotiation, frame: Frame): void {
+  if (frame.namespace === NS.TLS && frame.name === 'starttls') {
+    // RFC 6120 5.4.2.2
+    if (stream.connection.canStartTls) stream.waitFor(startTls(stream));
+    else {
+      stream.writeElement(`<failure xmlns='${NS.TLS}'/>`);
+      stream.close();
+    }
+  } else if (frame.namespace === NS.SASL) {
+    stream.waitFor(authenticate(stream, sasl, frame));
+  } else {
+    // RFC 6120 4.9.3.12
+    throw new StreamError('not-authorized', 'Log in first');
+  }
+}
+
+async function startTls(stream: ClientStream): Promise<void> {
+  const { domain } = stream;
+  stream.writeElement(`<proceed xmlns='${NS.TLS}'/>`);
+  // RFC 6120 5.4.3.3: whatever was known or sent before TLS is forgotten
+  stream.restart();
+  stream.domain = undefined;
+  try {
+    await stream.connection.startTls(domain);
+  } catch (error) {
+    stream.context.log.debug({ address: stream.remoteAddress, error: String(error) }, 'TLS was not established');
+    stream.abort();
+  } finally {
+    stream.forgetHeld();
+  }
+}
+
+async function authenticate(stream: ClientStream, sasl: SaslNegotiation, frame: Frame): Promise<void> {
+  const { log } = stream.context;
+  const step = await sasl.receive(frame);
+  if (!stream.isNegotiating) return;
+  stream.writeElement(step.reply);
+  if (step.kind === 'success') {
+    stream.authenticated = `${step.username}@${stream.domain ?? ''}`;
+    const facts = { account: stream.authenticated, mechanism: step.mechanism, address: stream.remoteAddress };
+    log.info(facts, 'logged in');
+    stream.restart(); // RFC 6120 6.3.2
+  } else if (step.kind === 'failure') {
+    const facts = { account: step.account, condition: step.condition, address: stream.remoteAddress };
+    if (step.cause === undefined) log.info(facts, 'login failed');
+    else
+      log.error(
+        { ...facts, error: step.cause instanceof Error ? step.cause.stack : 'unknown' },
+        'login failed by our own fault',
+      );
+    if (step.fatal) throw new StreamError('policy-violation', 'Too many failed logins'); // RFC 6120 6.4.5
+  }
+}
