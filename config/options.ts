@@ -138,6 +138,12 @@ export const OPTIONS = {
       'A client that has been silent for this long is pinged. It is announced to the client (XEP-0478).',
       { unit: 'seconds' },
     ),
+    resumption_seconds: option(
+      wholeNumber(0, 604_800),
+      600,
+      'How long the session of a client that lost its connection waits for it to come back (XEP-0198); 0: not at all.',
+      { unit: 'seconds' },
+    ),
     ping_timeout_seconds: option(
       wholeNumber(1, 3600),
       60,

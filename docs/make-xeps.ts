@@ -9,7 +9,7 @@ const STREAMS: readonly Implements[] = [
   { rfc: 7590, section: '3' },
   { rfc: 7622, section: 'all' },
   { xep: 156, version: '1.4.0' },
-  { xep: 198, version: '1.6.3', note: 'acknowledgements, no resumption' },
+  { xep: 198, version: '1.6.3' },
   { xep: 368, version: '1.1.0', note: 'listener; DNS records are the operator’s' },
   { xep: 440, version: '1.0.0' },
   { xep: 474, version: '0.5.0' },

@@ -10,8 +10,10 @@ import { loadModules } from './module-loader.ts';
 import { Acceptance } from './routing/acceptance.ts';
 import { IqTable } from './routing/iq-table.ts';
 import { Pipeline } from './routing/pipeline.ts';
+import { ResumableSessions } from './routing/resumable-sessions.ts';
 import { Router } from './routing/router.ts';
 import { Sequencer } from './routing/sequencer.ts';
+import { restoreSessions, saveSessions } from './routing/session-saving.ts';
 import { SessionTable } from './routing/session-table.ts';
 import { SlotNumbers } from './routing/slot.ts';
 import { Features } from './services/features.ts';
@@ -24,6 +26,8 @@ export interface CoreOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly modules: readonly Module[];
+  /** An id nobody can guess. */
+  readonly randomId: () => string;
 }
 
 /** The server without its sockets: routing, services and modules, tied together. */
@@ -33,11 +37,16 @@ export interface Core {
   readonly pipeline: Pipeline;
   readonly iq: IqTable;
   readonly acceptance: Acceptance;
+  readonly resumable: ResumableSessions;
   readonly streamFeatures: readonly (() => Element)[];
+  /** Keeps the resumable sessions for the next run; resolves with how many. Nothing may reach them any more. */
+  saveSessions(): Promise<number>;
+  /** Makes the saved sessions again, before the first connection is accepted; resolves with how many. */
+  restoreSessions(): Promise<number>;
 }
 
 /** Builds the routing core over a store and sets the modules up in it. */
-export function createCore({ config, storage, clock, log, modules }: CoreOptions): Core {
+export function createCore({ config, storage, clock, log, modules, randomId }: CoreOptions): Core {
   const table = new SessionTable({ storage, placement: oneProcess, clock, log });
   const pipeline = new Pipeline();
   const iq = new IqTable();
@@ -86,10 +95,33 @@ export function createCore({ config, storage, clock, log, modules }: CoreOptions
     sessionSlots,
     accountSlots,
   });
+  const resumable = new ResumableSessions({
+    table,
+    store: storage.resumptions,
+    commit: storage.commit,
+    clock,
+    log,
+    maxMs: config.c2s.resumptionSeconds * 1000,
+    randomId,
+  });
   // First everybody hears that the session is over, then its messages go to whoever is left.
   table.onEnd((session) => {
     for (const handler of pipeline.sessionEnded) handler(session);
     acceptance.takeBack(session);
   });
-  return { table, router, pipeline, iq, acceptance, streamFeatures };
+  pipeline.sessionResumed.push(function deliverWaiting(session) {
+    acceptance.flush(session.account);
+  });
+  const saving = { storage, table, resumable, sessionSlots, limits: config.limits, clock, log };
+  return {
+    table,
+    router,
+    pipeline,
+    iq,
+    acceptance,
+    resumable,
+    streamFeatures,
+    saveSessions: () => saveSessions(saving),
+    restoreSessions: () => restoreSessions(saving),
+  };
 }

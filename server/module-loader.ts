@@ -85,6 +85,7 @@ function apiFor(host: ModuleHost): ModuleApi {
     },
     on: {
       sessionBound: (handler) => void pipeline.sessionBound.push(handler),
+      sessionResumed: (handler) => void pipeline.sessionResumed.push(handler),
       sessionEnded: (handler) => void pipeline.sessionEnded.push(handler),
       accountLoaded: (loader) => host.table.onLoad(loader),
     },
@@ -92,7 +93,7 @@ function apiFor(host: ModuleHost): ModuleApi {
     deliverTo: (session, stanza) => router.deliverTo(session, stanza),
     flushPending: (account) => host.acceptance.flush(account),
     isLocalDomain: (domain) => router.isLocalDomain(domain),
-    sessionSlot: (initial) => new Slot(host.sessionSlots, initial),
+    sessionSlot: (initial, saving) => new Slot(host.sessionSlots, initial, saving),
     accountSlot: (initial) => new Slot(host.accountSlots, initial),
   };
 }

@@ -8,7 +8,7 @@ import type { Account } from './routing/account.ts';
 import type { AccountIqRequest, IqHandler, IqRequest, SelfIqRequest } from './routing/iq-table.ts';
 import type { Amendment, PresenceHandler, ReceivedPresence, Screen, SentPresence } from './routing/pipeline.ts';
 import type { Session } from './routing/session.ts';
-import type { Slot } from './routing/slot.ts';
+import type { Slot, SlotSaving } from './routing/slot.ts';
 import type { DiscoTarget, Identity } from './services/features.ts';
 
 /** What a module implements, for docs/xeps.md and for people. */
@@ -68,6 +68,8 @@ export interface ModuleApi {
   readonly on: {
     /** A resource was bound; its client has not been told yet. */
     readonly sessionBound: (handler: (session: Session) => void) => void;
+    /** A session has a new stream (XEP-0198 5); what it had missed is on its way. */
+    readonly sessionResumed: (handler: (session: Session) => void) => void;
     /** A session is over; it is no longer among its account's sessions. */
     readonly sessionEnded: (handler: (session: Session) => void) => void;
     /** An account is read into memory, before any stanza reaches it. */
@@ -81,8 +83,11 @@ export interface ModuleApi {
   readonly flushPending: (account: Account) => void;
   /** Whether a domain is one of ours. */
   readonly isLocalDomain: (domain: string) => boolean;
-  /** A place for this module's state on every session, kept as long as the session. */
-  readonly sessionSlot: <Value>(initial: () => Value) => Slot<Value>;
+  /**
+   * A place for this module's state on every session, kept as long as the session; over a restart as well where it says
+   * how.
+   */
+  readonly sessionSlot: <Value>(initial: () => Value, saving?: SlotSaving<Value>) => Slot<Value>;
   /** The same on every account in memory. */
   readonly accountSlot: <Value>(initial: () => Value) => Slot<Value>;
 }

@@ -50,6 +50,8 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+/** 144 bits: nobody guesses the id of somebody else's session. */
+const RANDOM_ID_BYTES = 18;
 const CHECK_INTERVAL_MS = 1000;
 /** How long the last bytes of streams may take when the server stops. */
 const STOP_GRACE_MS = 1000;
@@ -71,15 +73,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     contexts.watch();
     opened.push(contexts);
-    const core = createCore({ config, storage, clock, log, modules: MODULES });
+    const randomId = (): string => randomBytes(RANDOM_ID_BYTES).toString('base64url');
+    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId });
+    const restored = await core.restoreSessions();
+    if (restored > 0) log.info({ sessions: restored }, 'saved sessions wait for their clients');
     const streams = new Set<ClientStream>();
-    const context = await streamContext(config, storage, clock, log, core, streams);
+    const context = await streamContext(config, storage, clock, log, core, streams, randomId);
     const listening = await listen(config, clock, log, contexts, context, opened);
     let isChecking = true;
     const check = (): void => {
       if (!isChecking) return;
       const now = clock.monotonic();
       for (const stream of streams) stream.check(now);
+      core.resumable.expire();
       clock.schedule(CHECK_INTERVAL_MS, check);
     };
     clock.schedule(CHECK_INTERVAL_MS, check);
@@ -87,11 +93,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       for (const resource of opened) await resource.close();
-      for (const stream of [...streams]) stream.closeWithError(new StreamError('system-shutdown'));
+      for (const stream of [...streams]) stream.shutDown();
       for (const { connection } of streams) connection.flush();
       await allGone(streams, clock);
       isChecking = false;
       await storage.commit.flush();
+      const saved = await core.saveSessions();
+      if (saved > 0) log.info({ sessions: saved }, 'sessions saved for their clients to resume');
       await core.table.saveCursors();
       if (options.storage === undefined) await storage.close();
       log.info({}, 'stopped');
@@ -142,6 +150,7 @@ async function streamContext(
   log: Log,
   core: Core,
   streams: Set<ClientStream>,
+  randomId: () => string,
 ): Promise<StreamContext> {
   const { sasl } = config;
   const throttle = new FailureThrottle(clock, {
@@ -159,6 +168,7 @@ async function streamContext(
     router: core.router,
     table: core.table,
     pipeline: core.pipeline,
+    resumable: core.resumable,
     clock,
     log,
     jids: new JidCache(20_000),
@@ -174,7 +184,7 @@ async function streamContext(
       random: (length) => randomBytes(length),
       retries: sasl.maxRetries,
     },
-    randomId: () => randomBytes(12).toString('base64url'),
+    randomId,
     streams,
   };
 }

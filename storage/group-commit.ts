@@ -47,6 +47,7 @@ export class GroupCommit {
   readonly #maxBytes: number;
   readonly #reportError: (error: unknown) => void;
   readonly #refusedCallbacks: (() => void)[] = [];
+  readonly #closingCallbacks: ((writes: Write[]) => void)[] = [];
   #filling = emptyBatch();
   #inFlight: Batch | undefined;
   #isScheduled = false;
@@ -95,6 +96,14 @@ export class GroupCommit {
     this.#refusedCallbacks.push(callback);
   }
 
+  /**
+   * `callback` runs when a batch that writes something is about to go to the store, and may add writes that depend on what
+   * else is in it. It must not throw.
+   */
+  onClosing(callback: (writes: Write[]) => void): void {
+    this.#closingCallbacks.push(callback);
+  }
+
   /** Resolves when everything added before has been committed or refused. */
   flush(): Promise<void> {
     return new Promise((resolve) => {
@@ -130,7 +139,10 @@ export class GroupCommit {
     this.#inFlight = batch;
     this.#filling = emptyBatch();
     try {
-      if (batch.writes.length > 0) await this.#store.write(batch.writes);
+      if (batch.writes.length > 0) {
+        for (const callback of this.#closingCallbacks) callback(batch.writes);
+        await this.#store.write(batch.writes);
+      }
     } catch (error) {
       this.#refuse(batch, error);
       return;

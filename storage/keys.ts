@@ -15,6 +15,8 @@
  *   cursors     nothing                               -> position up to which pending entries are done (message-log.ts)
  *   documents   name, UTF-8                           -> the document (documents.ts)
  *   sequences   nothing, or the greater bare JID      -> the chat's last number; owner: room or smaller bare JID
+ *   handled     id of a resumable session, UTF-8      -> how many of its stanzas are handled (resumptions.ts)
+ *   sessions    id of a resumable session, UTF-8      -> the session, saved for a restart (resumptions.ts)
  *
  * No string may contain U+0000. Numbers are safe integers, never negative.
  */
@@ -34,6 +36,8 @@ export const TABLES = {
   cursors: 5,
   documents: 6,
   sequences: 7,
+  handled: 8,
+  sessions: 9,
 } as const;
 
 export type Table = keyof typeof TABLES;
@@ -42,7 +46,15 @@ export type Table = keyof typeof TABLES;
  * What goes with an account when it is removed; whoever adds a table of accounts adds it here. `sequences` stay: a chat
  * is also its other side's, whose entries carry its numbers, and no number may be given twice.
  */
-export const OWNER_TABLES: readonly Table[] = ['rosters', 'log', 'cursors', 'documents', 'accounts'];
+export const OWNER_TABLES: readonly Table[] = [
+  'rosters',
+  'log',
+  'cursors',
+  'documents',
+  'handled',
+  'sessions',
+  'accounts',
+];
 
 const SHARD_AND_TABLE_LENGTH = 3;
 const POSITION_LENGTH = 8;

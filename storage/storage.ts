@@ -6,6 +6,7 @@ import { GroupCommit } from './group-commit.ts';
 import { MessageLog } from './message-log.ts';
 import { migrate } from './migrations.ts';
 import type { OrderedStore } from './ordered-store.ts';
+import { Resumptions } from './resumptions.ts';
 import { Rosters } from './rosters.ts';
 import { Sequences } from './sequences.ts';
 import { ServerKeys } from './server-keys.ts';
@@ -34,6 +35,7 @@ export interface Storage {
   readonly sequences: Sequences;
   readonly documents: Documents;
   readonly serverKeys: ServerKeys;
+  readonly resumptions: Resumptions;
   /** Where every write joins; the order in which it settles is the order of adding. */
   readonly commit: GroupCommit;
   /** Commits what waits, then closes the backend. */
@@ -69,6 +71,7 @@ export function storageOver(
     sequences: new Sequences(access),
     documents: new Documents(access),
     serverKeys: new ServerKeys(access, options.randomBytes ?? randomBytes),
+    resumptions: new Resumptions(access),
     commit,
     close: async () => {
       await commit.close();

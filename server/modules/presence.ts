@@ -18,7 +18,11 @@ export const presence = defineModule({
     { rosters },
   ) {
     /** Whom a session has sent directed presence, by full JID, and who must hear of its end (4.6.1). */
-    const directed = sessionSlot(() => new Map<string, Jid>());
+    const directed = sessionSlot(() => new Map<string, Jid>(), {
+      name: 'directed-presence',
+      save: (known) => (known.size === 0 ? undefined : JSON.stringify([...known.keys()])),
+      restore: (text) => new Map((JSON.parse(text) as string[]).map((full) => [full, Jid.parse(full)])),
+    });
 
     table.sent('broadcast', function broadcastPresence(stanza, session) {
       if (stanza.type === 'unavailable') becomeUnavailable(session, stanza);

@@ -1,10 +1,8 @@
 import { withDelay } from '../../stanzas/delay.ts';
 import { keepingOf } from '../../stanzas/processing-hints.ts';
-import { scanDocument } from '../../stanzas/scanner.ts';
 import { withSequence } from '../../stanzas/sequence.ts';
-import { messageType, Stanza, stanzaKind } from '../../stanzas/stanza.ts';
+import { messageType, Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
-import { Jid } from '../../stanzas/jid.ts';
 import type { CommitListener, GroupCommit } from '../../storage/group-commit.ts';
 import type { LogEntry, MessageLog } from '../../storage/message-log.ts';
 import type { StoreError, Write } from '../../storage/ordered-store.ts';
@@ -17,6 +15,7 @@ import type { GivenBack } from './pending-messages.ts';
 import type { Receipt } from './receipt.ts';
 import type { Sequencer } from './sequencer.ts';
 import type { Session } from './session.ts';
+import { readStoredStanza } from './stored-stanza.ts';
 
 export interface AcceptanceOptions {
   readonly commit: GroupCommit;
@@ -31,9 +30,6 @@ export interface AcceptanceOptions {
   /** Sends an error back to the sender of a stanza that was accepted for processing and could not be kept. */
   refuse(stanza: Stanza, error: unknown): void;
 }
-
-/** What was stored is scanned again when it is read: generous, because it passed the limits of its day. */
-const STORED_LIMITS = { maxBytes: 64 * 1024 * 1024, maxDepth: 2000, maxAttributes: 2000 };
 
 /**
  * Accepts messages for an account: stamp, record, deliver (docs/architecture.md, steps 7 to 9). A message that is kept is
@@ -132,6 +128,7 @@ export class Acceptance {
     const message = new RecordedMessage(this, account, stanza, receipt, entry);
     account.enqueue(message);
     commit.add(writes, message);
+    receipt?.batched();
   }
 
   /** For RecordedMessage: the batch was refused, so nobody saw it and nobody will. */
@@ -154,7 +151,8 @@ export class Acceptance {
       return;
     }
     const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
-    if (fate.kind !== 'deliver') {
+    // A client that is away for a moment has its share in memory; more waits in the log until it is back.
+    if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
       pending.addWaiting(size);
       return;
     }
@@ -255,16 +253,9 @@ export class Acceptance {
 
   #read(entry: LogEntry): Stanza | undefined {
     try {
-      const frame = scanDocument(Buffer.from(entry.stanza, 'latin1'), STORED_LIMITS);
-      if (stanzaKind(frame) !== 'message' || frame.to === undefined || frame.from === undefined) return undefined;
-      const { id, type, lang } = frame;
-      return Stanza.fromFrame('message', frame, {
-        to: Jid.parse(frame.to),
-        from: Jid.parse(frame.from),
-        id,
-        type,
-        lang,
-      });
+      const stanza = readStoredStanza(entry.stanza);
+      if (stanza.kind === 'message' && stanza.to !== undefined && stanza.from !== undefined) return stanza;
+      throw new Error('it is no message with both addresses');
     } catch (error) {
       this.#options.log.error({ position: entry.position, error: String(error) }, 'a stored message is damaged');
       return undefined;
@@ -280,12 +271,21 @@ const BEHIND_POLL_MS = 50;
 /** Stanzas of one account that wait behind a flush. */
 const MAX_HELD = 500;
 
+/** Whether a flush should wait until a client has read what it was given. */
 function hasSlowReader(account: Account): boolean {
-  return account.sessions.some((session) => session.isAvailable && session.isBehind);
+  return account.sessions.some((session) => session.stream !== undefined && session.isAvailable && session.isBehind);
 }
 
+/** Whether somebody is there to take what waits. */
 function hasReader(account: Account): boolean {
-  return account.sessions.some(({ priority }) => priority !== undefined && priority >= 0);
+  return account.sessions.some(
+    (session) => session.priority !== undefined && session.priority >= 0 && mayTakeMore(session),
+  );
+}
+
+/** A session without a stream takes only what it may hold until its client resumes. */
+function mayTakeMore(session: Session): boolean {
+  return session.stream !== undefined || !session.isBehind;
 }
 
 /** One message between its record and its delivery. */

@@ -27,6 +27,7 @@ export interface AccountEvents {
 export type AccountState =
   | 'loading' // whether it exists is still being read
   | 'absent' // no such user, or disabled
+  | 'unreadable' // the store does not tell at the moment
   | 'present';
 
 /** A stanza whose delivery keeps its place behind those that wait for the disk. */

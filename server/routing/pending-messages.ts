@@ -89,6 +89,22 @@ export class PendingMessages {
     this.#handedOut = this.#highest = position;
   }
 
+  /**
+   * A session that was saved over a restart goes on holding this message, which waits as far as `load` knows. Messages
+   * that wait before it are not passed over.
+   */
+  hold(position: number, bytes: number): void {
+    if (position <= this.cursor) return;
+    const holders = this.#inHand.get(position);
+    if (holders !== undefined) {
+      this.#inHand.set(position, holders + 1);
+      return;
+    }
+    this.#takeFromWaiting(position, bytes);
+    if (this.#waitingCount === 0) this.#handedOut = this.#highest;
+    this.#insertInHand(position, 1);
+  }
+
   /** Whether everything handed out so far has reached its client. */
   get isSettled(): boolean {
     return this.#inHand.size === 0 && this.#waitingCount === 0;
@@ -160,11 +176,15 @@ export class PendingMessages {
 
   /** A waiting message goes to `holders` sessions, at least one. */
   handOutWaiting(position: number, bytes: number, holders: number): void {
-    this.#waitingCount--;
-    this.#waitingBytes = this.#waitingCount === 0 ? 0 : Math.max(0, this.#waitingBytes - bytes);
-    this.#highest = Math.max(this.#highest, position);
+    this.#takeFromWaiting(position, bytes);
     this.#handedOut = this.#waitingCount === 0 ? this.#highest : Math.max(this.#handedOut, position);
     this.#insertInHand(position, holders);
+  }
+
+  #takeFromWaiting(position: number, bytes: number): void {
+    this.#waitingCount = Math.max(0, this.#waitingCount - 1);
+    this.#waitingBytes = this.#waitingCount === 0 ? 0 : Math.max(0, this.#waitingBytes - bytes);
+    this.#highest = Math.max(this.#highest, position);
   }
 
   /** Keeps the map in order of position, which confirming relies on. */

@@ -45,6 +45,8 @@ export class Pipeline {
   readonly presenceReceived = new Map<ReceivedPresence, PresenceHandler<Account>>();
   /** A resource was bound. */
   readonly sessionBound: ((session: Session) => void)[] = [];
+  /** A session has a new stream (XEP-0198 5): what it had missed is on its way. */
+  readonly sessionResumed: ((session: Session) => void)[] = [];
   /** A session is over, whichever way its stream ended; it is no longer among the account's sessions. */
   readonly sessionEnded: ((session: Session) => void)[] = [];
 
@@ -62,6 +64,7 @@ export class Pipeline {
       ...names('amend received', this.amendReceived),
       ...table('presence received', this.presenceReceived),
       ...names('session bound', this.sessionBound),
+      ...names('session resumed', this.sessionResumed),
       ...names('session ended', this.sessionEnded),
     ];
   }

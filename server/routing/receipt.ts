@@ -10,6 +10,8 @@ export class InboundLedger {
   #outstanding = 0;
   /** Called when the work in progress falls back below the mark after `isAboveMark` was seen. */
   onRelief: (() => void) | undefined;
+  /** Told that a stanza has joined a batch of the store; set where `handledOnceCommitted` is wanted. */
+  onBatched: (() => void) | undefined;
   readonly #mark: number;
 
   /** @param mark how many stanzas may be in progress before reading should pause */
@@ -34,6 +36,20 @@ export class InboundLedger {
   restartCount(): void {
     this.#handled = 0;
     for (let receipt = this.#oldest; receipt !== undefined; receipt = receipt.next) receipt.isCounted = false;
+  }
+
+  /** Goes on counting where an earlier run of the server has stopped. */
+  restore(handled: number): void {
+    this.#handled = handled;
+  }
+
+  /** What `handled` will at least be when the batch that closes now has been committed, modulo 2^32. */
+  get handledOnceCommitted(): number {
+    let handled = this.#handled;
+    for (let next = this.#oldest; next?.isSettled === true || next?.isBatched === true; next = next.next) {
+      if (next.isCounted && next.reached === undefined) handled++;
+    }
+    return handled >>> 0;
   }
 
   /** Enters a stanza. Its receipt must be settled exactly once, whatever happens to it. */
@@ -82,6 +98,7 @@ export class InboundLedger {
 export class Receipt {
   isSettled = false;
   isCounted = true;
+  isBatched = false;
   next: Receipt | undefined;
   readonly reached: (() => void) | undefined;
   readonly #ledger: InboundLedger;
@@ -89,6 +106,12 @@ export class Receipt {
   constructor(ledger: InboundLedger, reached: (() => void) | undefined) {
     this.#ledger = ledger;
     this.reached = reached;
+  }
+
+  /** The stanza is in the batch that fills: it is settled when that has been committed or refused. */
+  batched(): void {
+    this.isBatched = true;
+    this.#ledger.onBatched?.();
   }
 
   /** The stanza's fate is certain: stored, delivered, answered or refused. Repeating it changes nothing. */

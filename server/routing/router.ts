@@ -105,6 +105,7 @@ export class Router implements AccountEvents {
         this.#receiveForNobody(item);
         return;
       }
+      if (account.state === 'unreadable') throw UNREADABLE;
       const screening = runScreens(pipeline.screenReceived, item.stanza, account);
       if (screening === undefined) return this.#receiveScreened(account, item);
       return screening.then(() => this.#receiveScreened(account, item));
@@ -113,6 +114,7 @@ export class Router implements AccountEvents {
 
   overflowed(session: Session): void {
     session.stream?.closeWithError(this.#options.overflowError());
+    this.#options.table.end(session);
   }
 
   /** Hands a stanza to one session in its place among the account's deliveries. */
@@ -293,6 +295,9 @@ export class Router implements AccountEvents {
     return jid !== undefined && this.#options.domains.has(jid.domain);
   }
 }
+
+/** Nothing is known of the account: the sender may try again, so that nobody is told of an absence that is none. */
+const UNREADABLE = new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');
 
 /** RFC 6120 8.3.1 rule 8, and an IQ result is no question either. */
 function mayAnswer(stanza: Stanza): boolean {

@@ -166,10 +166,10 @@ export class SessionTable {
       }
     } catch (error) {
       log.error({ account: bare, error: String(error) }, 'an account cannot be read from the store');
-      account.state = 'absent';
+      account.state = 'unreadable';
     }
     // Who does not exist is not remembered: strangers may ask for any number of names.
-    if (account.state === 'absent') setImmediate(() => this.#forgetAbsent(account));
+    if (account.state !== 'present') setImmediate(() => this.#forgetAbsent(account));
   }
 
   #forgetAbsent(account: Account): void {

@@ -30,9 +30,30 @@ export interface Unconfirmed {
   readonly position: number | undefined;
 }
 
+/** What makes a session resumable (XEP-0198 5). */
+export interface Resumption {
+  /** The SM-ID: unguessable, never used again. */
+  readonly id: string;
+  /** How long it may be without a stream, milliseconds. */
+  readonly maxMs: number;
+  /** When it lost its stream, on the monotonic clock in milliseconds; undefined while it has one. */
+  detachedAt: number | undefined;
+  /** Whether the store knows a count of its handled stanzas. */
+  isCounted: boolean;
+}
+
+/** How far both directions of a session have been acknowledged, and what is not. */
+export interface SessionQueue {
+  /** Modulo 2^32. */
+  readonly handled: number;
+  /** Modulo 2^32. */
+  readonly confirmed: number;
+  readonly unconfirmed: readonly Unconfirmed[];
+}
+
 /**
- * A bound resource (RFC 6120 7). It outlives nothing yet but is not its stream: what was delivered and not confirmed
- * belongs here, and goes back to the account when the session ends.
+ * A bound resource (RFC 6120 7). It is not its stream: what was delivered and not confirmed belongs here, stays while the
+ * client comes back over another stream (XEP-0198 5), and goes back to the account when the session ends.
  */
 export class Session implements Resource {
   readonly account: Account;
@@ -41,6 +62,8 @@ export class Session implements Resource {
   readonly since: number;
   readonly inbound: InboundLedger;
   stream: SessionStream | undefined;
+  /** Undefined where the session ends with its stream. */
+  resumption: Resumption | undefined;
   /** The last available presence (RFC 6121 4.2, 4.4); undefined while the resource is only connected. */
   presence: Stanza | undefined;
   /** Priority of that presence, -128 to 127. */
@@ -54,7 +77,7 @@ export class Session implements Resource {
   #confirmed = 0;
   readonly #limits: SessionLimits;
 
-  constructor(account: Account, jid: Jid, stream: SessionStream, since: number, limits: SessionLimits) {
+  constructor(account: Account, jid: Jid, stream: SessionStream | undefined, since: number, limits: SessionLimits) {
     this.account = account;
     this.jid = jid;
     this.stream = stream;
@@ -78,17 +101,17 @@ export class Session implements Resource {
   }
 
   /**
-   * Delivers a stanza. A client that reads too slowly is disconnected rather than allowed to fill our memory; what has
+   * Delivers a stanza; without a stream it stays in the queue for the next one. A client that reads too slowly is disconnected rather than allowed to fill our memory; what has
    * an entry in the log is delivered again later.
    */
   deliver(stanza: Stanza, position?: number): void {
     const { stream } = this;
-    if (stream === undefined) return;
+    if (stream === undefined && this.resumption === undefined) return;
     if (this.isAcknowledging || position !== undefined) {
       this.#unconfirmed.push({ stanza, position });
       this.#unconfirmedBytes += stanza.content.length;
     }
-    stream.writeStanza(stanza);
+    stream?.writeStanza(stanza);
     const { maxQueueStanzas, maxQueueBytes } = this.#limits;
     const backlogBytes = this.#backlogBytes();
     // One stanza larger than the whole bound is no backlog: it could never be delivered otherwise.
@@ -132,6 +155,27 @@ export class Session implements Resource {
   /** How many stanzas were sent since counting started, modulo 2^32. */
   get sent(): number {
     return (this.#confirmed + this.#unconfirmed.length) >>> 0;
+  }
+
+  /** Both counters and the queue, to be saved. */
+  get queue(): SessionQueue {
+    return { handled: this.inbound.handled, confirmed: this.#confirmed, unconfirmed: this.#unconfirmed };
+  }
+
+  /** Goes on where an earlier run of the server has stopped; for a session that has just been made. */
+  restore({ handled, confirmed, unconfirmed }: SessionQueue): void {
+    this.isAcknowledging = true;
+    this.inbound.restore(handled);
+    this.#confirmed = confirmed;
+    this.#unconfirmed = [...unconfirmed];
+    this.#unconfirmedBytes = unconfirmed.reduce((sum, { stanza }) => sum + stanza.content.length, 0);
+  }
+
+  /** Gives the session a new stream and sends again what the client does not have (XEP-0198 5). */
+  attach(stream: SessionStream): void {
+    this.stream = stream;
+    if (this.resumption !== undefined) this.resumption.detachedAt = undefined;
+    for (const { stanza } of this.#unconfirmed) stream.writeStanza(stanza);
   }
 
   /** Ends the queue: what its client may not have, in order. */

@@ -3,12 +3,49 @@ export interface SlotOwner {
   slots: unknown[] | undefined;
 }
 
+/** How a slot's value is kept over a restart, for a session that its client will resume. */
+export interface SlotSaving<Value> {
+  /** Names the slot on disk; never changed once released. */
+  readonly name: string;
+  /** The value as text; undefined where there is nothing to keep. */
+  save(value: Value): string | undefined;
+  /** The value again. Throws for text it cannot read. */
+  restore(text: string): Value;
+}
+
 /** Gives out slot numbers; one for sessions and one for accounts of a server. */
 export class SlotNumbers {
   #next = 0;
+  readonly #savings: { readonly number: number; readonly saving: SlotSaving<unknown> }[] = [];
 
-  take(): number {
-    return this.#next++;
+  /** Throws for a name used twice. */
+  take(saving?: SlotSaving<unknown>): number {
+    const number = this.#next++;
+    if (saving !== undefined) {
+      const { name } = saving;
+      if (this.#savings.some((other) => other.saving.name === name)) throw new Error(`two slots are called ${name}`);
+      this.#savings.push({ number, saving });
+    }
+    return number;
+  }
+
+  /** What is to be kept of an owner's slots, by name. */
+  save({ slots }: SlotOwner): Map<string, string> {
+    const saved = new Map<string, string>();
+    for (const { number, saving } of this.#savings) {
+      const value = slots?.[number];
+      const text = value === undefined ? undefined : saving.save(value);
+      if (text !== undefined) saved.set(saving.name, text);
+    }
+    return saved;
+  }
+
+  /** Fills the slots of a new owner with what was kept; names that nobody knows any more are passed over. */
+  restore(owner: SlotOwner, saved: ReadonlyMap<string, string>): void {
+    for (const { number, saving } of this.#savings) {
+      const text = saved.get(saving.name);
+      if (text !== undefined) (owner.slots ??= [])[number] = saving.restore(text);
+    }
   }
 }
 
@@ -20,8 +57,8 @@ export class Slot<Value> {
   readonly #number: number;
   readonly #initial: () => Value;
 
-  constructor(numbers: SlotNumbers, initial: () => Value) {
-    this.#number = numbers.take();
+  constructor(numbers: SlotNumbers, initial: () => Value, saving?: SlotSaving<Value>) {
+    this.#number = numbers.take(saving);
     this.#initial = initial;
   }
 

@@ -11,7 +11,11 @@ export class RosterPushes {
   readonly #interested: Slot<{ isInterested: boolean }>;
 
   constructor(sessionSlots: SlotNumbers) {
-    this.#interested = new Slot(sessionSlots, () => ({ isInterested: false }));
+    this.#interested = new Slot<{ isInterested: boolean }>(sessionSlots, () => ({ isInterested: false }), {
+      name: 'roster-interest',
+      save: ({ isInterested }) => (isInterested ? 'interested' : undefined),
+      restore: () => ({ isInterested: true }),
+    });
   }
 
   /** RFC 6121 2.2: a resource that has requested the roster is an interested resource. */

@@ -24,6 +24,8 @@ type State =
   | 'closing' // we have closed our side and wait for the peer's
   | 'closed';
 
+const LATE_ACKNOWLEDGEMENT_MS = 1000;
+
 /** One client's stream from the first byte to the last (RFC 6120 4). Knows one connection and at most one session. */
 export class ClientStream implements ConnectionListener, ScannerSink, SessionStream {
   readonly connection: Connection;
@@ -48,6 +50,8 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #deadline: number;
   #isPinged = false;
   #isAckRequested = false;
+  /** When the client asked for our count and has not been told, monotonic milliseconds. */
+  #ackOwedSince: number | undefined;
   readonly #rate: RateLimit | undefined;
   #isThrottled = false;
 
@@ -94,6 +98,8 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   closed(error?: Error): void {
     if (this.#state === 'closed') return;
+    // XEP-0198 7: a stream that was not closed is unfinished, and its session may be resumed
+    this.#leaveSession(true);
     if (error !== undefined)
       this.context.log.debug({ address: this.remoteAddress, error: error.message }, 'connection lost');
     this.#finish();
@@ -138,6 +144,8 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     // RFC 6120 4.9.1.2: an error during setup follows our own header
     if (!this.#hasSentHeader) this.#writeHeader(undefined);
     this.connection.write(error.toBytes(this.connection.framing === 'websocket'));
+    // A client that fell silent has lost its connection without our noticing: it may come back.
+    if (error.condition === 'connection-timeout') this.#leaveSession(true);
     this.close();
   }
 
@@ -147,7 +155,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.connection.write(
       this.connection.framing === 'websocket' ? `<close xmlns='${NS.FRAMING}'/>` : '</stream:stream>',
     );
-    this.#endSession();
+    this.#leaveSession(false);
     this.#state = 'closing';
     this.#held = [];
     this.#deadline = this.context.clock.monotonic() + this.context.config.c2s.closeTimeoutSeconds * 1000;
@@ -170,6 +178,17 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     if (this.#isAckRequested) return;
     this.#isAckRequested = true;
     this.connection.write(`<r xmlns='${NS.STREAM_MANAGEMENT}'/>`);
+  }
+
+  /** The client has asked for our count (XEP-0198 4). */
+  owesAcknowledgement(): void {
+    this.#ackOwedSince ??= this.#lastSeen;
+  }
+
+  /** Tells the client our count. */
+  payAcknowledgement(handled: number): void {
+    this.#ackOwedSince = undefined;
+    if (this.#state === 'bound') this.connection.write(`<a xmlns='${NS.STREAM_MANAGEMENT}' h='${handled}'/>`);
   }
 
   acknowledgementCame(): void {
@@ -207,6 +226,19 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.#held = [];
   }
 
+  /**
+   * The server stops. A session that may be resumed loses its connection without a stream close, so that its client comes
+   * back to it (XEP-0198 7); any other stream ends with `system-shutdown`.
+   */
+  shutDown(): void {
+    if (this.session?.resumption === undefined) {
+      this.closeWithError(new StreamError('system-shutdown'));
+      return;
+    }
+    this.#finish();
+    this.connection.end();
+  }
+
   /** Gives the connection up without a word. */
   abort(): void {
     this.connection.destroy();
@@ -232,6 +264,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
         if (now > this.#deadline) this.abort();
         return;
       case 'bound': {
+        this.#payLateAcknowledgement(now);
         const silentMs = now - this.#lastSeen;
         if (silentMs > (c2s.idleSeconds + c2s.pingTimeoutSeconds) * 1000) {
           this.closeWithError(new StreamError('connection-timeout', 'Nothing was heard for too long'));
@@ -385,16 +418,25 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.closeWithError(new StreamError('internal-server-error'));
   }
 
-  #endSession(): void {
+  /** XEP-0198 4: an answer is not withheld because the store takes its time; what is committed by then is told. */
+  #payLateAcknowledgement(now: number): void {
+    if (this.#ackOwedSince === undefined || now - this.#ackOwedSince < LATE_ACKNOWLEDGEMENT_MS) return;
+    this.payAcknowledgement(this.session?.inbound.handled ?? 0); // another follows when all of it is handled
+  }
+
+  /** @param mayResume whether the session stays for its client to come back, if it is resumable */
+  #leaveSession(mayResume: boolean): void {
     const { session } = this;
     if (session === undefined) return;
     this.session = undefined;
+    if (session.stream !== this) return; // another stream has it
     session.stream = undefined;
+    if (mayResume && this.context.resumable.detach(session)) return;
     this.context.table.end(session);
   }
 
   #finish(): void {
-    this.#endSession();
+    this.#leaveSession(true);
     this.#state = 'closed';
     this.#held = [];
     this.context.streams.delete(this);

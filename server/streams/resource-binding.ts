@@ -1,5 +1,5 @@
 import { element } from '../../stanzas/element.ts';
-import type { Frame } from '../../stanzas/frame.ts';
+import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { Jid, JidError } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { Stanza, stanzaKind } from '../../stanzas/stanza.ts';
@@ -8,13 +8,14 @@ import { StreamError } from '../../stanzas/stream-error.ts';
 import type { Account } from '../routing/account.ts';
 import { Session } from '../routing/session.ts';
 import type { ClientStream } from './client-stream.ts';
+import { failedElement } from './stream-management.ts';
+import { resumeSession } from './stream-resumption.ts';
 
 /** Takes an element of an authenticated client that has no resource yet (RFC 6120 7). */
 export function bindResource(stream: ClientStream, bare: string, frame: Frame): void {
   if (frame.namespace === NS.STREAM_MANAGEMENT) {
-    // XEP-0198 3 and 5: not before a resource is bound; there is nothing to resume
-    const condition = frame.name === 'resume' ? 'item-not-found' : 'unexpected-request';
-    stream.writeElement(`<failed xmlns='${NS.STREAM_MANAGEMENT}'><${condition} xmlns='${NS.STANZA_ERRORS}'/></failed>`);
+    if (frame.name === 'resume') stream.waitFor(resume(stream, bare, frame));
+    else stream.writeElement(failedElement('unexpected-request')); // XEP-0198 3: not before a resource is bound
     return;
   }
   const kind = stanzaKind(frame);
@@ -27,11 +28,23 @@ export function bindResource(stream: ClientStream, bare: string, frame: Frame): 
   stream.waitFor(bind(stream, Jid.parse(bare), request));
 }
 
+/** XEP-0198 5: instead of binding; where it fails, a resource may be bound. */
+async function resume(stream: ClientStream, bare: string, frame: Frame): Promise<void> {
+  const [previd, h] = [otherAttribute(frame, 'previd'), otherAttribute(frame, 'h')];
+  const { answer, proceed } = await resumeSession(stream, bare, previd, h);
+  if (!stream.isNegotiating) return;
+  stream.writeElement(answer);
+  proceed?.();
+}
+
 async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<void> {
   const { context } = stream;
   try {
     const account = context.table.account(bare);
     await account.loaded;
+    if (account.state === 'unreadable') {
+      throw new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');
+    }
     // The account may have been disabled or removed since the password was checked.
     if (account.state !== 'present') throw new StanzaError('not-allowed', 'The account is not usable');
     const jid = chooseResource(stream, account, request);
@@ -72,7 +85,7 @@ function makeRoom(stream: ClientStream, account: Account, jid: Jid): void {
   const { resourceConflict, maxSessionsPerAccount } = stream.context.config.c2s;
   const existing = account.session(jid.full);
   if (existing === undefined) {
-    if (account.sessions.length >= maxSessionsPerAccount) {
+    if (account.sessions.length >= maxSessionsPerAccount && !endLongestAway(stream, account)) {
       throw new StanzaError('resource-constraint', 'Too many devices are logged in');
     }
   } else if (resourceConflict === 'refuse') {
@@ -82,4 +95,15 @@ function makeRoom(stream: ClientStream, account: Account, jid: Jid): void {
     existing.stream?.closeWithError(new StreamError('conflict', 'A newer session took this resource'));
     stream.context.table.end(existing);
   }
+}
+
+/** Makes room by the session whose client has been away the longest. Returns false if none is away. */
+function endLongestAway({ context }: ClientStream, account: Account): boolean {
+  let longest: Session | undefined;
+  for (const session of account.sessions) {
+    const since = session.resumption?.detachedAt;
+    if (since !== undefined && !(since >= (longest?.resumption?.detachedAt ?? Infinity))) longest = session;
+  }
+  if (longest !== undefined) context.table.end(longest);
+  return longest !== undefined;
 }

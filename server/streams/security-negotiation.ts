@@ -3,6 +3,7 @@ import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { SaslNegotiation } from '../sasl/negotiation.ts';
 import type { ClientStream } from './client-stream.ts';
+import { failedElement } from './stream-management.ts';
 
 /** Takes an element of a client that is not authenticated: STARTTLS (RFC 6120 5) or SASL (RFC 6120 6), nothing else. */
 export function negotiateSecurity(stream: ClientStream, sasl: SaslNegotiation, frame: Frame): void {
@@ -15,6 +16,8 @@ export function negotiateSecurity(stream: ClientStream, sasl: SaslNegotiation, f
     }
   } else if (frame.namespace === NS.SASL) {
     stream.waitFor(authenticate(stream, sasl, frame));
+  } else if (frame.namespace === NS.STREAM_MANAGEMENT) {
+    stream.writeElement(failedElement('unexpected-request')); // XEP-0198 3
   } else {
     // RFC 6120 4.9.3.12
     throw new StreamError('not-authorized', 'Log in first');

@@ -4,6 +4,7 @@ import type { JidCache } from '../../stanzas/jid.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Pipeline } from '../routing/pipeline.ts';
+import type { ResumableSessions } from '../routing/resumable-sessions.ts';
 import type { Router } from '../routing/router.ts';
 import type { SessionTable } from '../routing/session-table.ts';
 import type { SaslContext } from '../sasl/negotiation.ts';
@@ -16,6 +17,7 @@ export interface StreamContext {
   readonly router: Router;
   readonly table: SessionTable;
   readonly pipeline: Pipeline;
+  readonly resumable: ResumableSessions;
   readonly clock: Clock;
   readonly log: Log;
   readonly jids: JidCache;

@@ -4,51 +4,76 @@ import { StreamError } from '../../stanzas/stream-error.ts';
 import type { Session } from '../routing/session.ts';
 import type { ClientStream } from './client-stream.ts';
 
-/** XEP-0198: Stream Management, acknowledgements. Resumption is not offered yet. */
+/** XEP-0198: Stream Management, on a stream with a session. Throws StreamError. */
 export function manageStream(stream: ClientStream, session: Session, frame: Frame): void {
   switch (frame.name) {
-    case 'enable':
-      // XEP-0198 3: once per stream
-      if (session.isAcknowledging) {
-        stream.writeElement(
-          `<failed xmlns='${NS.STREAM_MANAGEMENT}'><unexpected-request xmlns='${NS.STANZA_ERRORS}'/></failed>`,
-        );
-        return;
-      }
-      session.startAcknowledging();
-      stream.writeElement(`<enabled xmlns='${NS.STREAM_MANAGEMENT}'/>`);
+    case 'enable': {
+      const [resume, max] = [otherAttribute(frame, 'resume'), otherAttribute(frame, 'max')];
+      stream.writeElement(enableManagement(stream, session, resume, max));
       return;
+    }
     case 'resume':
-      stream.writeElement(
-        `<failed xmlns='${NS.STREAM_MANAGEMENT}'><unexpected-request xmlns='${NS.STANZA_ERRORS}'/></failed>`,
-      );
+      stream.writeElement(failedElement('unexpected-request')); // 5: instead of binding, not after it
       return;
     case 'r':
-      if (!session.isAcknowledging)
-        throw new StreamError('unsupported-stanza-type', 'Stream management is not enabled');
+      checkEnabled(session);
       // Behind the commit of what came before it: <a/> means stored, delivered or refused.
-      session.inbound.whenReached(() => {
-        stream.writeElement(`<a xmlns='${NS.STREAM_MANAGEMENT}' h='${String(session.inbound.handled)}'/>`);
-      });
+      stream.owesAcknowledgement();
+      session.inbound.whenReached(() => stream.payAcknowledgement(session.inbound.handled));
       return;
     case 'a':
-      if (!session.isAcknowledging)
-        throw new StreamError('unsupported-stanza-type', 'Stream management is not enabled');
-      acknowledge(stream, session, otherAttribute(frame, 'h') ?? '');
+      checkEnabled(session);
+      acknowledge(session, numberOf(otherAttribute(frame, 'h')));
+      stream.acknowledgementCame();
+      if (session.unconfirmedCount > 0) stream.requestAcknowledgement();
       return;
     default:
       throw new StreamError('unsupported-stanza-type', 'No such element of stream management');
   }
 }
 
-function acknowledge(stream: ClientStream, session: Session, h: string): void {
-  const count = /^\d{1,10}$/.test(h) ? Number(h) : NaN;
-  if (!(count < 2 ** 32)) throw new StreamError('bad-format', 'The attribute h is a number of 32 bits');
-  if (!session.acknowledge(count)) {
-    // XEP-0198 4
-    const application = `<handled-count-too-high xmlns='${NS.STREAM_MANAGEMENT}' h='${String(count)}' send-count='${String(session.sent)}'/>`;
-    throw new StreamError('undefined-condition', 'More was acknowledged than sent', application);
+/**
+ * Takes an `<enable/>` (XEP-0198 3) by its attributes and returns the answer, a byte string. Counting starts with it.
+ */
+function enableManagement(
+  { context }: ClientStream,
+  session: Session,
+  resume: string | undefined,
+  max: string | undefined,
+): string {
+  // 3: once per stream
+  if (session.isAcknowledging) return failedElement('unexpected-request');
+  session.startAcknowledging();
+  const wantsResumption = resume === 'true' || resume === '1';
+  const preferredMs = max !== undefined && /^\d{1,9}$/.test(max) ? Number(max) * 1000 : undefined;
+  if (!wantsResumption || !context.resumable.offer(session, preferredMs)) {
+    return `<enabled xmlns='${NS.STREAM_MANAGEMENT}'/>`;
   }
-  stream.acknowledgementCame();
-  if (session.unconfirmedCount > 0) stream.requestAcknowledgement();
+  const { id, maxMs } = session.resumption!;
+  return `<enabled xmlns='${NS.STREAM_MANAGEMENT}' id='${id}' resume='true' max='${Math.floor(maxMs / 1000)}'/>`;
+}
+
+/** The client has handled `h` of the session's stanzas. Throws StreamError if that is no number or more than were sent. */
+export function acknowledge(session: Session, h: number): void {
+  if (Number.isNaN(h)) throw new StreamError('bad-format', 'The attribute h is a number of 32 bits');
+  if (session.acknowledge(h)) return;
+  // XEP-0198 6
+  const application = `<handled-count-too-high xmlns='${NS.STREAM_MANAGEMENT}' h='${h}' send-count='${session.sent}'/>`;
+  throw new StreamError('undefined-condition', 'More was acknowledged than sent', application);
+}
+
+/** The value of an `h` attribute; NaN where it is no xs:unsignedInt. */
+export function numberOf(h: string | undefined): number {
+  const value = h !== undefined && /^\d{1,10}$/.test(h) ? Number(h) : NaN;
+  return value < 2 ** 32 ? value : NaN;
+}
+
+/** XEP-0198 6, a byte string. `handled` where the count of an earlier session is known. */
+export function failedElement(condition: string, handled?: number): string {
+  const h = handled === undefined ? '' : ` h='${handled}'`;
+  return `<failed xmlns='${NS.STREAM_MANAGEMENT}'${h}><${condition} xmlns='${NS.STANZA_ERRORS}'/></failed>`;
+}
+
+function checkEnabled(session: Session): void {
+  if (!session.isAcknowledging) throw new StreamError('unsupported-stanza-type', 'Stream management is not enabled');
 }

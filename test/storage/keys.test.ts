@@ -42,6 +42,8 @@ describe('the key layout', () => {
       cursors: 5,
       documents: 6,
       sequences: 7,
+      handled: 8,
+      sessions: 9,
     });
   });
 

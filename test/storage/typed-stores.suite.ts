@@ -7,6 +7,7 @@ import type { LogEntry } from '../../storage/message-log.ts';
 import { StoreError } from '../../storage/ordered-store.ts';
 import type { Key, OrderedStore } from '../../storage/ordered-store.ts';
 import type { RosterItem } from '../../storage/rosters.ts';
+import type { SavedSession } from '../../storage/resumptions.ts';
 import { chatKey, shardOfChat } from '../../storage/sequences.ts';
 import { storageOver } from '../../storage/storage.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -60,6 +61,62 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
       unknownFormat[0] = 99;
       await expectCorrupt(key, unknownFormat, words, read);
     }
+
+    describe('resumptions', () => {
+      it('keeps how much of a session is handled, and forgets what is old', async () => {
+        const { resumptions, commit } = storage;
+        await commit.write(resumptions.handledWrites(JULIET, 'old', { handled: 3, at: 1000 }));
+        await commit.write(resumptions.handledWrites(JULIET, 'young', { handled: 2 ** 32 - 1, at: 2000 }));
+        await commit.write(resumptions.handledWrites(ROMEO, 'old', { handled: 4, at: 999 }));
+        expect(await resumptions.handled(JULIET, 'old')).to.deep.equal({ handled: 3, at: 1000 });
+        expect(await resumptions.handled(ROMEO, 'young')).to.equal(undefined);
+        await resumptions.forgetHandledBefore(2000);
+        expect(await resumptions.handled(JULIET, 'old')).to.equal(undefined);
+        expect(await resumptions.handled(ROMEO, 'old')).to.equal(undefined);
+        expect(await resumptions.handled(JULIET, 'young')).to.deep.equal({ handled: 2 ** 32 - 1, at: 2000 });
+        await commit.write(resumptions.forgetHandledWrites(JULIET, 'young'));
+        expect(await resumptions.handled(JULIET, 'young')).to.equal(undefined);
+      });
+
+      it('keeps sessions of every account until they are removed', async () => {
+        const { resumptions, commit } = storage;
+        const saved = [
+          savedSession(JULIET, 'one'),
+          { ...savedSession(JULIET, 'two'), presence: undefined, priority: 0, unconfirmed: [], slots: new Map() },
+          savedSession(ROMEO, 'three'),
+        ];
+        await commit.write(saved.flatMap((session) => resumptions.saveSessionWrites(session)));
+        const found = async (): Promise<SavedSession[]> => {
+          const sessions = [];
+          for await (const session of resumptions.savedSessions((error) => expect.fail(String(error)))) {
+            sessions.push(session);
+          }
+          return sessions.sort(
+            (one, other) => saved.findIndex(({ id }) => id === one.id) - saved.findIndex(({ id }) => id === other.id),
+          );
+        };
+        expect(await found()).to.deep.equal(saved);
+        await commit.write(resumptions.removeSessionWrites(JULIET, 'one'));
+        expect((await found()).map(({ id }) => id)).to.deep.equal(['two', 'three']);
+      });
+
+      it('passes over, and removes, a session it cannot read', async () => {
+        const { resumptions, commit } = storage;
+        await commit.write(resumptions.saveSessionWrites(savedSession(JULIET, 'whole')));
+        const [value] = await store.getMany([textKey('sessions', JULIET, 'whole')]);
+        await store.write([{ type: 'put', key: textKey('sessions', JULIET, 'cut'), value: value!.subarray(0, 40) }]);
+        for (const expected of [
+          ['whole', 1],
+          ['whole', 0],
+        ] as const) {
+          const ids: string[] = [];
+          const errors: unknown[] = [];
+          for await (const { id } of resumptions.savedSessions((error) => errors.push(error))) ids.push(id);
+          expect(ids).to.deep.equal([expected[0]]);
+          expect(errors).to.have.length(expected[1]);
+        }
+      });
+    });
 
     describe('accounts', () => {
       it('returns what was created, with all its keys', async () => {
@@ -517,5 +574,26 @@ async function fill(storage: Storage, owner: string): Promise<void> {
     ...entries.flat(),
     ...storage.log.cursorWrites(owner, 1),
     ...storage.sequences.putWrites(chatKey(owner, ROMEO), 3),
+    ...storage.resumptions.handledWrites(owner, 'id', { handled: 1, at: 1 }),
+    ...storage.resumptions.saveSessionWrites(savedSession(owner, 'id')),
   ]);
+}
+
+function savedSession(owner: string, id: string): SavedSession {
+  return {
+    owner,
+    id,
+    resource: 'balcony',
+    since: 1_700_000_000_000,
+    maxMs: 600_000,
+    handled: 2 ** 32 - 1,
+    confirmed: 7,
+    unconfirmed: [
+      { document: `<message xmlns='jabber:client'/>`, position: 12 },
+      { document: `<presence xmlns='jabber:client'/>`, position: undefined },
+    ],
+    presence: `<presence xmlns='jabber:client'/>`,
+    priority: -1,
+    slots: new Map([['roster-interest', 'interested']]),
+  };
 }

@@ -102,7 +102,9 @@ export class Stage {
       await storage.accounts.create(jid, { createdAt: 0, disabled: false, credentials: {} });
     }
     const clock = new ManualClock();
-    return new Stage(createCore({ config, storage, clock, log: silentLog, modules: MODULES }), storage);
+    let ids = 0;
+    const randomId = (): string => `id-${++ids}`;
+    return new Stage(createCore({ config, storage, clock, log: silentLog, modules: MODULES, randomId }), storage);
   }
 
   /** Binds a resource. */

@@ -49,7 +49,7 @@ export async function setStage(environment: Record<string, string> = {}): Promis
   };
   await storage.rosters.save('juliet@capulet.example', 1, [{ ...romeo, subscription: 'from', request: undefined }], []);
   const clock = new ManualClock();
-  const core = createCore({ config, storage, clock, log: silentLog, modules: MODULES });
+  const core = createCore({ config, storage, clock, log: silentLog, modules: MODULES, randomId: () => 'id' });
   return {
     core,
     storage,

@@ -30,6 +30,23 @@ describe('pending messages', () => {
     expect(pending.cursor).to.equal(0);
   });
 
+  it('leaves to a restored session what it holds, and passes nothing over that waits before it', async () => {
+    const { pending, record, log } = queue();
+    const entries = [record(), record(), record()];
+    pending.load({ cursor: 0, count: 3, bytes: 30, lastPosition: entries[2]!.position });
+    pending.hold(entries[1]!.position, 10);
+    pending.hold(entries[1]!.position, 10); // two sessions have it
+    expect((await pending.nextWaiting())?.entries).to.deep.equal([entries[0], entries[2]]);
+    pending.confirm(entries[1]!.position);
+    expect(pending.cursor).to.equal(0);
+    pending.handOutWaiting(entries[0]!.position, 10, 1);
+    pending.confirm(entries[0]!.position);
+    pending.handOutWaiting(entries[2]!.position, 10, 1);
+    pending.confirm(entries[2]!.position);
+    expect(pending.cursor).to.equal(log.at(-1)!.position);
+    expect(pending.isSettled).to.equal(true);
+  });
+
   it('does not pass a message that waits again when a later one is confirmed', () => {
     const { pending, record } = queue();
     const [first, second] = [record(), record()];

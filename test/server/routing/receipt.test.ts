@@ -52,4 +52,18 @@ describe('inbound ledger', () => {
     receipts[1]!.settle();
     expect(relieved).to.equal(true);
   });
+
+  it('knows what will be handled once the batch that closes is committed: an unbroken run of what is in it', () => {
+    const ledger = new InboundLedger(100);
+    const receipts = Array.from({ length: 5 }, () => ledger.begin());
+    receipts[0]!.settle();
+    receipts[1]!.batched();
+    ledger.whenReached(() => undefined);
+    receipts[2]!.settle();
+    receipts[4]!.batched();
+    expect(ledger.handled).to.equal(1);
+    expect(ledger.handledOnceCommitted).to.equal(3);
+    ledger.restore(2 ** 32 - 1);
+    expect(ledger.handledOnceCommitted).to.equal(1);
+  });
 });
