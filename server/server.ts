@@ -73,7 +73,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     contexts.watch();
     opened.push(contexts);
-    const randomId = (): string => randomBytes(RANDOM_ID_BYTES).toString('base64url');
     const core = createCore({ config, storage, clock, log, modules: MODULES, randomId });
     const restored = await core.restoreSessions();
     if (restored > 0) log.info({ sessions: restored }, 'saved sessions wait for their clients');
@@ -143,7 +142,13 @@ async function certificatesOf(config: Config, clock: Clock, log: Log) {
   return { entries, caFile: made.caFile };
 }
 
-async function streamContext(
+/** An id that nobody can guess (RFC 6120 4.7.3, 7.6), for the streams, sessions and stanzas of a server. */
+export function randomId(): string {
+  return randomBytes(RANDOM_ID_BYTES).toString('base64url');
+}
+
+/** What the streams of a server share. */
+export async function streamContext(
   config: Config,
   storage: Storage,
   clock: Clock,

@@ -126,7 +126,7 @@ export function resolvePrefix(
   // XEP-0220 2 demands it of <db:result/>.
   if (isFirstLevelName && (outside === NS.STREAMS || outside === DIALBACK)) return outside;
   // RFC 6120 4.8.5: a stanza loses the header's declarations on its way
-  throw new StreamError('bad-namespace-prefix', 'A prefix is declared in the stream header only');
+  throw new StreamError('invalid-namespace', 'A prefix is declared in the stream header only');
 }
 
 const DIALBACK = 'jabber:server:dialback'; // XEP-0220

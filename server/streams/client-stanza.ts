@@ -1,6 +1,7 @@
 import type { Frame } from '../../stanzas/frame.ts';
 import { JidError, type Jid } from '../../stanzas/jid.ts';
-import { Stanza, stanzaKind } from '../../stanzas/stanza.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+import { Stanza, stanzaKind, type StanzaKind } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { Session } from '../routing/session.ts';
@@ -8,7 +9,7 @@ import type { ClientStream } from './client-stream.ts';
 
 /** Takes a stanza from a bound client and sends it on its way. Throws StreamError for what ends the stream. */
 export function acceptStanza(stream: ClientStream, session: Session, frame: Frame): void {
-  const kind = stanzaKind(frame);
+  const kind = clientStanzaKind(frame);
   // RFC 6120 4.9.3.24
   if (kind === undefined) throw new StreamError('unsupported-stanza-type', 'This element is no stanza');
   checkFrom(stream, session, frame.from);
@@ -31,6 +32,15 @@ export function acceptStanza(stream: ClientStream, session: Session, frame: Fram
     return;
   }
   router.send(session, stanza, receipt);
+}
+
+/**
+ * The kind of what a client sends; undefined when it is no stanza.
+ * @throws StreamError for content of other streams (RFC 6120 4.8.3)
+ */
+export function clientStanzaKind(frame: Frame): StanzaKind | undefined {
+  if (frame.namespace === NS.SERVER) throw new StreamError('invalid-namespace', 'Clients speak jabber:client here');
+  return stanzaKind(frame);
 }
 
 /** RFC 6120 8.1.2.1. Interop: Converse sends its bare JID. */

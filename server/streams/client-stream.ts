@@ -13,8 +13,10 @@ import { bindResource } from './resource-binding.ts';
 import type { StreamContext } from './stream-context.ts';
 import { manageStream } from './stream-management.ts';
 import { negotiateSecurity } from './security-negotiation.ts';
-import { checkHeader, domainOf, featuresBytes, headerBytes, langOf } from './stream-opening.ts';
+import { checkClaim, checkHeader, claimOf, domainOf, featuresBytes, headerBytes, langOf } from './stream-opening.ts';
+import { StreamTimeouts } from './stream-timeouts.ts';
 import { RateLimit } from './rate-limit.ts';
+import { readMessage } from './websocket-framing.ts';
 
 /** Where the negotiation stands (RFC 6120 4.3). */
 type State =
@@ -32,6 +34,8 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   readonly context: StreamContext;
   /** The domain the client asked for, once it has. */
   domain: string | undefined;
+  /** The bare JID that the protected stream header says it is from (RFC 6120 4.7.1). */
+  claimed: string | undefined;
   /** The bare JID that was authenticated. */
   authenticated: string | undefined;
   session: Session | undefined;
@@ -45,10 +49,9 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #isBusy = false;
   #held: Buffer[] = [];
   #hasSentHeader = false;
-  /** Monotonic milliseconds. */
-  #lastSeen: number;
-  #deadline: number;
-  #isPinged = false;
+  /** Whether the peer has closed its side. */
+  #isPeerClosed = false;
+  readonly #timeouts: StreamTimeouts;
   #isAckRequested = false;
   /** When the client asked for our count and has not been told, monotonic milliseconds. */
   #ackOwedSince: number | undefined;
@@ -59,10 +62,10 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.connection = connection;
     this.context = context;
     this.#scanner = new Scanner(this.#limits());
-    this.#lastSeen = context.clock.monotonic();
-    const { authenticationTimeoutSeconds, bytesPerSecond, burstBytes } = context.config.c2s;
-    this.#deadline = this.#lastSeen + authenticationTimeoutSeconds * 1000;
-    this.#rate = bytesPerSecond === 0 ? undefined : new RateLimit(bytesPerSecond, burstBytes, this.#lastSeen);
+    const { c2s } = context.config;
+    const now = context.clock.monotonic();
+    this.#timeouts = new StreamTimeouts(c2s, now);
+    this.#rate = c2s.bytesPerSecond === 0 ? undefined : new RateLimit(c2s.bytesPerSecond, c2s.burstBytes, now);
     context.streams.add(this);
     connection.listener = this;
   }
@@ -86,13 +89,18 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   // ConnectionListener
 
   received(chunk: Buffer): void {
-    this.#lastSeen = this.context.clock.monotonic();
-    this.#isPinged = false;
+    const now = this.context.clock.monotonic();
+    this.#timeouts.heard(now);
+    if (this.connection.bufferedBytes > this.context.config.limits.maxQueueBytes) {
+      // Who sends on without reading the answers would have us keep them all.
+      this.closeWithError(new StreamError('resource-constraint', 'Too much waits for this client'));
+      return;
+    }
     if (this.#isStopped) {
       this.#held.push(Buffer.from(chunk));
       this.connection.pause();
     } else this.#take(chunk);
-    const pauseMs = this.#rate?.spend(chunk.length, this.#lastSeen) ?? 0;
+    const pauseMs = this.#rate?.spend(chunk.length, now) ?? 0;
     if (pauseMs > 0) this.#throttle(pauseMs);
   }
 
@@ -149,17 +157,19 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.close();
   }
 
-  /** Closes our side (RFC 6120 4.4) and waits for the peer's, but not for ever. */
+  /**
+   * Closes our side (RFC 6120 4.4) and waits for the peer's, but not for ever. A TCP connection is closed in our direction
+   * at once; a WebSocket, which has no half, when the peer's `<close/>` has come (RFC 7395 3.6).
+   */
   close(): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
-    this.connection.write(
-      this.connection.framing === 'websocket' ? `<close xmlns='${NS.FRAMING}'/>` : '</stream:stream>',
-    );
+    const isWebSocket = this.connection.framing === 'websocket';
+    this.connection.write(isWebSocket ? `<close xmlns='${NS.FRAMING}'/>` : '</stream:stream>');
     this.#leaveSession(false);
     this.#state = 'closing';
     this.#held = [];
-    this.#deadline = this.context.clock.monotonic() + this.context.config.c2s.closeTimeoutSeconds * 1000;
-    this.connection.end();
+    this.#timeouts.closes(this.context.clock.monotonic());
+    if (!isWebSocket || this.#isPeerClosed) this.connection.end();
     this.connection.resume();
   }
 
@@ -182,7 +192,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   /** The client has asked for our count (XEP-0198 4). */
   owesAcknowledgement(): void {
-    this.#ackOwedSince ??= this.#lastSeen;
+    this.#ackOwedSince ??= this.#timeouts.lastHeardMs;
   }
 
   /** Tells the client our count. */
@@ -199,7 +209,10 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   waitFor(work: Promise<void>): void {
     this.#isBusy = true;
     work.then(
-      () => this.#goOn(),
+      () => {
+        this.#isBusy = false;
+        this.#goOn();
+      },
       (error: unknown) => {
         this.#isBusy = false;
         this.#fail(error);
@@ -253,25 +266,21 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   /** Looks at the clock, about once a second. */
   check(now: number): void {
-    const { c2s } = this.context.config;
     switch (this.#state) {
       case 'opening':
       case 'negotiating':
-        if (now > this.#deadline)
+        if (this.#timeouts.isOverdue(now))
           this.closeWithError(new StreamError('connection-timeout', 'Logging in took too long'));
         return;
       case 'closing':
-        if (now > this.#deadline) this.abort();
+        if (this.#timeouts.isOverdue(now)) this.abort();
         return;
       case 'bound': {
         this.#payLateAcknowledgement(now);
-        const silentMs = now - this.#lastSeen;
-        if (silentMs > (c2s.idleSeconds + c2s.pingTimeoutSeconds) * 1000) {
+        const silence = this.#timeouts.silence(now);
+        if (silence === 'too long')
           this.closeWithError(new StreamError('connection-timeout', 'Nothing was heard for too long'));
-        } else if (silentMs > c2s.idleSeconds * 1000 && !this.#isPinged) {
-          this.#isPinged = true;
-          this.#ping();
-        }
+        else if (silence === 'worth a ping') this.#ping();
         return;
       }
       case 'closed':
@@ -305,7 +314,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #take(chunk: Buffer): void {
     try {
       if (this.connection.framing === 'websocket') {
-        this.#takeDocument(scanDocument(chunk, this.#limits()));
+        this.#takeMessage(scanDocument(chunk, this.#limits()));
       } else {
         const consumed = this.#scanner.scan(chunk, this);
         // The rest comes before whatever else is held.
@@ -322,35 +331,30 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   }
 
   #goOn(): void {
-    this.#isBusy = false;
     while (this.#held.length > 0 && !this.#isStopped) this.#take(this.#held.shift()!);
     this.#resume();
   }
 
   /** RFC 7395 3.3: every message is one element. */
-  #takeDocument(frame: Frame): void {
-    if (frame.namespace !== NS.FRAMING) {
-      if (this.#state === 'opening') throw new StreamError('not-authorized', 'A stream begins with <open/>');
-      this.#handle(frame);
-    } else if (frame.name === 'open') {
-      const version = / version=(?:'([^']*)'|"([^"]*)")/.exec(frame.others);
-      this.#open({ ...frame, contentNamespace: NS.CLIENT, version: version?.[1] ?? version?.[2] });
-    } else if (frame.name === 'close') {
-      this.#peerClosed();
-    } else {
-      throw new StreamError('bad-format', 'Only <open/> and <close/> belong to the framing');
-    }
+  #takeMessage(frame: Frame): void {
+    const message = readMessage(frame, this.#state === 'opening');
+    if (message.kind === 'open') this.#open(message.header);
+    else if (message.kind === 'close') this.#peerClosed();
+    else this.#handle(frame);
   }
 
   #open(header: StreamHeader): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
     if (this.#state !== 'opening') throw new StreamError('bad-format', 'The stream is open already');
     const { context, connection } = this;
     this.lang = langOf(header);
-    const domain = domainOf(header, context);
+    const domain = domainOf(header, this.domain, context);
     const earlierDomain = this.domain;
     if (domain !== undefined && context.domains.has(domain)) this.domain = domain;
     this.#writeHeader(header);
     checkHeader(header, domain, earlierDomain, context);
+    this.claimed = connection.security.encrypted ? claimOf(header, context) : undefined;
+    if (this.authenticated !== undefined) checkClaim(this.claimed, this.authenticated);
     this.#state = 'negotiating';
     if (this.authenticated === undefined) {
       const { security, remoteAddress: address } = connection;
@@ -395,14 +399,16 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     }
   }
 
-  /** RFC 6120 4.4: the peer has closed its side; so do we, and the connection with it. */
+  /** RFC 6120 4.4: the peer has closed its side; so do we, and the connection with it, behind all that was written. */
   #peerClosed(): void {
-    if (this.#state === 'closing') this.abort();
+    this.#isPeerClosed = true;
+    if (this.#state === 'closing') this.connection.end();
     else this.close();
   }
 
   #fail(error: unknown): void {
     if (error instanceof StreamError) {
+      if (this.#state === 'closing' || this.#state === 'closed') return; // whatever else comes is no news
       this.context.log.info(
         { address: this.remoteAddress, account: this.authenticated, error: error.message },
         'stream refused',

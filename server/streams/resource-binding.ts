@@ -2,11 +2,12 @@ import { element } from '../../stanzas/element.ts';
 import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { Jid, JidError } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
-import { Stanza, stanzaKind } from '../../stanzas/stanza.ts';
+import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { Account } from '../routing/account.ts';
 import { Session } from '../routing/session.ts';
+import { clientStanzaKind } from './client-stanza.ts';
 import type { ClientStream } from './client-stream.ts';
 import { failedElement } from './stream-management.ts';
 import { resumeSession } from './stream-resumption.ts';
@@ -18,9 +19,8 @@ export function bindResource(stream: ClientStream, bare: string, frame: Frame): 
     else stream.writeElement(failedElement('unexpected-request')); // XEP-0198 3: not before a resource is bound
     return;
   }
-  const kind = stanzaKind(frame);
   const request =
-    kind === 'iq' && frame.type === 'set' && frame.id !== undefined
+    clientStanzaKind(frame) === 'iq' && frame.type === 'set' && frame.id !== undefined && isForUs(stream, bare, frame)
       ? Stanza.fromFrame('iq', frame, { id: frame.id, type: frame.type })
       : undefined;
   // RFC 6120 7.1: nothing but the binding before the binding
@@ -37,11 +37,23 @@ async function resume(stream: ClientStream, bare: string, frame: Frame): Promise
   proceed?.();
 }
 
+/** Whether a stanza goes no further than the server and the account (RFC 6120 7.1). */
+function isForUs({ domain, context }: ClientStream, bare: string, { to }: Frame): boolean {
+  if (to === undefined) return true;
+  try {
+    const { full } = context.jids.parse(to);
+    return full === domain || full === bare;
+  } catch {
+    return false;
+  }
+}
+
 async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<void> {
   const { context } = stream;
   try {
     const account = context.table.account(bare);
     await account.loaded;
+    if (!stream.isNegotiating) return; // closed meanwhile: a session would never end
     if (account.state === 'unreadable') {
       throw new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');
     }

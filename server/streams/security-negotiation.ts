@@ -4,6 +4,7 @@ import { StreamError } from '../../stanzas/stream-error.ts';
 import type { SaslNegotiation } from '../sasl/negotiation.ts';
 import type { ClientStream } from './client-stream.ts';
 import { failedElement } from './stream-management.ts';
+import { checkClaim } from './stream-opening.ts';
 
 /** Takes an element of a client that is not authenticated: STARTTLS (RFC 6120 5) or SASL (RFC 6120 6), nothing else. */
 export function negotiateSecurity(stream: ClientStream, sasl: SaslNegotiation, frame: Frame): void {
@@ -30,6 +31,7 @@ async function startTls(stream: ClientStream): Promise<void> {
   // RFC 6120 5.4.3.3: whatever was known or sent before TLS is forgotten
   stream.restart();
   stream.domain = undefined;
+  stream.claimed = undefined;
   try {
     await stream.connection.startTls(domain);
   } catch (error) {
@@ -44,13 +46,18 @@ async function authenticate(stream: ClientStream, sasl: SaslNegotiation, frame: 
   const { log } = stream.context;
   const step = await sasl.receive(frame);
   if (!stream.isNegotiating) return;
-  stream.writeElement(step.reply);
   if (step.kind === 'success') {
-    stream.authenticated = `${step.username}@${stream.domain ?? ''}`;
+    const authenticated = `${step.username}@${stream.domain ?? ''}`;
+    checkClaim(stream.claimed, authenticated);
+    stream.writeElement(step.reply);
+    stream.authenticated = authenticated;
     const facts = { account: stream.authenticated, mechanism: step.mechanism, address: stream.remoteAddress };
     log.info(facts, 'logged in');
     stream.restart(); // RFC 6120 6.3.2
-  } else if (step.kind === 'failure') {
+    return;
+  }
+  stream.writeElement(step.reply);
+  if (step.kind === 'failure') {
     const facts = { account: step.account, condition: step.condition, address: stream.remoteAddress };
     if (step.cause === undefined) log.info(facts, 'login failed');
     else

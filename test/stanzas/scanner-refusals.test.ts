@@ -151,8 +151,8 @@ const INSIDE: readonly (readonly [what: string, sent: string, condition: string 
   ['deep down', "<m><a><b><c:d xmlns:c='jabber:server'/></b></a></m>", 'bad-namespace-prefix'],
   ['an attribute in the content namespace', "<message xmlns:c='jabber:client' c:to=''/>", 'bad-namespace-prefix'],
   ['a content namespace spelt by references', "<c:m xmlns:c='jabber&#58;client'/>", 'bad-namespace-prefix'],
-  ['a prefix of the header in a stanza', '<message><stream:x/></message>', 'bad-namespace-prefix'],
-  ['a prefix of the header in an attribute', "<message stream:x=''/>", 'bad-namespace-prefix'],
+  ['a prefix of the header in a stanza', '<message><stream:x/></message>', 'invalid-namespace'],
+  ['a prefix of the header in an attribute', "<message stream:x=''/>", 'invalid-namespace'],
   ['the prefix of the header on the first level', '<stream:error><a/></stream:error>', undefined],
   ['the prefix of the header declared anew', `<message><stream:x xmlns:stream='${STREAMS}'/></message>`, undefined],
   // RFC 6120 4.3.3, 11.7
@@ -199,7 +199,7 @@ const FROM_THE_START: readonly (readonly [what: string, sent: string, condition:
   [
     'a prefix of the header on the first level',
     `<stream:stream xmlns='jabber:client' xmlns:stream='${STREAMS}' xmlns:a='urn:a'><a:b/>`,
-    'bad-namespace-prefix',
+    'invalid-namespace',
   ],
   [
     'a prefix of the header for the content',
