@@ -1,5 +1,6 @@
 import type { Module } from './module.ts';
 import { capabilities } from './modules/capabilities.ts';
+import { clientState } from './modules/client-state.ts';
 import { contactAddresses } from './modules/contact-addresses.ts';
 import { disco } from './modules/disco.ts';
 import { offline } from './modules/offline.ts';
@@ -26,4 +27,5 @@ export const MODULES: readonly Module[] = [
   time,
   privateXml,
   session,
+  clientState,
 ];

@@ -83,6 +83,7 @@ function apiFor(host: ModuleHost): ModuleApi {
       sent: (kind, handler) => addOnce(pipeline.presenceSent, kind, handler),
       received: (kind, handler) => addOnce(pipeline.presenceReceived, kind, handler),
     },
+    elementSent: (namespace, handler) => addOnce(pipeline.elementsSent, namespace, handler),
     on: {
       sessionBound: (handler) => void pipeline.sessionBound.push(handler),
       sessionResumed: (handler) => void pipeline.sessionResumed.push(handler),
@@ -106,6 +107,6 @@ function registrar<Target extends IqTarget>(table: IqTable, target: Target): IqR
 }
 
 function addOnce<Kind, Handler>(handlers: Map<Kind, Handler>, kind: Kind, handler: Handler): void {
-  if (handlers.has(kind)) throw new Error(`two handlers for presence ${String(kind)}`);
+  if (handlers.has(kind)) throw new Error(`two handlers for ${String(kind)}`);
   handlers.set(kind, handler);
 }

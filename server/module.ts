@@ -65,6 +65,8 @@ export interface ModuleApi {
     /** Takes presence of this kind that reaches an account. One module per kind. */
     readonly received: (kind: ReceivedPresence, handler: PresenceHandler<Account>) => void;
   };
+  /** Takes first-level elements of this namespace that are no stanzas. One module per namespace. */
+  readonly elementSent: (namespace: string, handler: (session: Session, name: string) => void) => void;
   readonly on: {
     /** A resource was bound; its client has not been told yet. */
     readonly sessionBound: (handler: (session: Session) => void) => void;

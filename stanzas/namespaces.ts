@@ -23,7 +23,9 @@ export const NS = {
   DATA_FORM: 'jabber:x:data', // XEP-0004
   DISCO_INFO: 'http://jabber.org/protocol/disco#info', // XEP-0030
   DISCO_ITEMS: 'http://jabber.org/protocol/disco#items', // XEP-0030
+  MUC_USER: 'http://jabber.org/protocol/muc#user', // XEP-0045
   PRIVATE: 'jabber:iq:private', // XEP-0049
+  PUBSUB_EVENT: 'http://jabber.org/protocol/pubsub#event', // XEP-0060
   CHAT_STATES: 'http://jabber.org/protocol/chatstates', // XEP-0085
   VERSION: 'jabber:iq:version', // XEP-0092
   CAPS: 'http://jabber.org/protocol/caps', // XEP-0115
@@ -38,6 +40,7 @@ export const NS = {
   FORWARD: 'urn:xmpp:forward:0', // XEP-0297
   HINTS: 'urn:xmpp:hints', // XEP-0334
   CHAT_MARKERS: 'urn:xmpp:chat-markers:0', // XEP-0333
+  CLIENT_STATE: 'urn:xmpp:csi:0', // XEP-0352
   STANZA_ID: 'urn:xmpp:sid:0', // XEP-0359
   CHANNEL_BINDING: 'urn:xmpp:sasl-cb:0', // XEP-0440
   STREAM_LIMITS: 'urn:xmpp:stream-limits:0', // XEP-0478

@@ -43,6 +43,8 @@ export class Pipeline {
   readonly screenReceived: Screen<Account>[] = [];
   readonly amendReceived: Amendment<Account>[] = [];
   readonly presenceReceived = new Map<ReceivedPresence, PresenceHandler<Account>>();
+  /** First-level elements of a bound client that are no stanzas, by namespace; each takes effect before what follows it. */
+  readonly elementsSent = new Map<string, (session: Session, name: string) => void>();
   /** A resource was bound. */
   readonly sessionBound: ((session: Session) => void)[] = [];
   /** A session has a new stream (XEP-0198 5): what it had missed is on its way. */
@@ -63,6 +65,7 @@ export class Pipeline {
       ...names('screen received', this.screenReceived),
       ...names('amend received', this.amendReceived),
       ...table('presence received', this.presenceReceived),
+      ...table('element sent', this.elementsSent),
       ...names('session bound', this.sessionBound),
       ...names('session resumed', this.sessionResumed),
       ...names('session ended', this.sessionEnded),

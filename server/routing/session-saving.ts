@@ -58,6 +58,7 @@ export async function restoreSessions(options: SessionSavingOptions): Promise<nu
 }
 
 function savedSession(session: Session, sessionSlots: SlotNumbers): SavedSession {
+  session.gate?.release();
   const { account, jid, resumption, queue, presence, priority } = session;
   return {
     owner: account.jid.bare,

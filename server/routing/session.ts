@@ -30,6 +30,14 @@ export interface Unconfirmed {
   readonly position: number | undefined;
 }
 
+/** Keeps from a client what it does not need at the moment (XEP-0352). */
+export interface DeliveryGate {
+  /** Whether it takes the stanza, to hand it to the session later, in order. What was taken before comes first. */
+  takes(stanza: Stanza): boolean;
+  /** Hands over everything it took. */
+  release(): void;
+}
+
 /** What makes a session resumable (XEP-0198 5). */
 export interface Resumption {
   /** The SM-ID: unguessable, never used again. */
@@ -69,6 +77,8 @@ export class Session implements Resource {
   /** Priority of that presence, -128 to 127. */
   priority: number | undefined;
   slots: unknown[] | undefined;
+  /** Undefined where the client is sent everything at once. */
+  gate: DeliveryGate | undefined;
   /** Whether stanzas are confirmed by XEP-0198 acknowledgements rather than by being handed to the system. */
   isAcknowledging = false;
   #unconfirmed: Unconfirmed[] = [];
@@ -107,6 +117,11 @@ export class Session implements Resource {
   deliver(stanza: Stanza, position?: number): void {
     const { stream } = this;
     if (stream === undefined && this.resumption === undefined) return;
+    if (this.gate !== undefined) {
+      // What has an entry in the log must stay with who confirms it.
+      if (position !== undefined) this.gate.release();
+      else if (this.gate.takes(stanza)) return;
+    }
     if (this.isAcknowledging || position !== undefined) {
       this.#unconfirmed.push({ stanza, position });
       this.#unconfirmedBytes += stanza.content.length;

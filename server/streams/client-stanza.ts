@@ -10,8 +10,15 @@ import type { ClientStream } from './client-stream.ts';
 /** Takes a stanza from a bound client and sends it on its way. Throws StreamError for what ends the stream. */
 export function acceptStanza(stream: ClientStream, session: Session, frame: Frame): void {
   const kind = clientStanzaKind(frame);
-  // RFC 6120 4.9.3.24
-  if (kind === undefined) throw new StreamError('unsupported-stanza-type', 'This element is no stanza');
+  if (kind === undefined) {
+    const handler = stream.context.pipeline.elementsSent.get(frame.namespace);
+    if (handler !== undefined) {
+      handler(session, frame.name);
+      return;
+    }
+    // RFC 6120 4.9.3.24
+    throw new StreamError('unsupported-stanza-type', 'This element is no stanza');
+  }
   checkFrom(stream, session, frame.from);
   const receipt = session.inbound.begin();
   const header = { from: session.jid, id: frame.id, type: frame.type, lang: frame.lang ?? stream.lang };
