@@ -174,6 +174,7 @@ export async function streamContext(
     table: core.table,
     pipeline: core.pipeline,
     resumable: core.resumable,
+    commit: storage.commit,
     clock,
     log,
     jids: new JidCache(20_000),
@@ -312,11 +313,12 @@ class RunningOperations implements ServerOperations {
 
   async accountChanged(bareJid: string, change: AccountChange): Promise<void> {
     const bare = Jid.parse(bareJid).bare;
-    for (const session of this.#sessionsOf(bare)) {
+    const end = (session: Session): void => {
       this.#endSession(session, new StreamError('not-authorized', `The account was changed (${change})`));
-    }
+    };
+    for (const session of this.#sessionsOf(bare)) end(session);
     // Credentials are read anew at each login; what must be unlearnt is that the account is there.
-    if (change !== 'password') await this.#core.table.retire(bare);
+    if (change !== 'password') await this.#core.table.retire(bare, end);
   }
 
   async send({ from, to, body }: OperatorMessage): Promise<void> {

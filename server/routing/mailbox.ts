@@ -1,4 +1,4 @@
-/** Does its work at once, or returns a promise for when it is done. It must not throw. */
+/** Does its work at once, or returns a promise for when it is done. It must not throw: that would be a defect. */
 export type Work<Item> = (item: Item) => void | Promise<void>;
 
 /**
@@ -30,9 +30,9 @@ export class Mailbox<Item> {
       return;
     }
     this.#busy = true;
-    const pending = this.#work(item);
+    const pending = this.#handle(item);
     if (pending === undefined) this.#drain();
-    else void pending.finally(() => this.#drain());
+    else this.#drainAfter(pending);
   }
 
   #drain(): void {
@@ -44,13 +44,26 @@ export class Mailbox<Item> {
         this.#waiting = undefined;
         break;
       }
-      const pending = this.#work(items[next++]!);
+      const pending = this.#handle(items[next++]!);
       if (pending !== undefined) {
         this.#waiting = next < items.length ? items.slice(next) : undefined;
-        void pending.finally(() => this.#drain());
+        this.#drainAfter(pending);
         return;
       }
     }
     this.#busy = false;
+  }
+
+  /** A defect in one item's handling is seen by whoever watches for unhandled rejections, and holds up nobody else. */
+  #handle(item: Item): void | Promise<void> {
+    try {
+      return this.#work(item);
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #drainAfter(pending: Promise<void>): void {
+    void pending.finally(() => this.#drain());
   }
 }

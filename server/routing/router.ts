@@ -63,11 +63,11 @@ export class Router implements AccountEvents {
     if (to === undefined) throw new Error('a stanza without an address is routed');
     if (this.#options.domains.has(to.domain)) {
       if (to.local === '') this.#receiveAtServer({ stanza, receipt });
-      else this.#options.table.account(to).received.put({ stanza, receipt });
+      else this.#receiveLocally(this.#options.table.account(to), { stanza, receipt });
       return;
     }
     const service = this.#services.get(to.domain);
-    if (service !== undefined) service.receive({ stanza, receipt });
+    if (service !== undefined) void this.#guarded(stanza, receipt, () => service.receive({ stanza, receipt }));
     else
       this.answer(stanza, new StanzaError('remote-server-not-found', 'This server does not talk to others'), receipt);
   }
@@ -172,6 +172,17 @@ export class Router implements AccountEvents {
       case 'iq':
         this.#receiveIq(account, stanza, item.receipt);
     }
+  }
+
+  /** Behind a store that stalls, what arrives for an account gathers: not without a bound. */
+  #receiveLocally(account: Account, item: Inbound): void {
+    if (account.received.waiting < MAX_RECEIVED_WAITING) account.received.put(item);
+    else
+      this.answer(
+        item.stanza,
+        new StanzaError('resource-constraint', 'Too much waits for the recipient', 'wait'),
+        item.receipt,
+      );
   }
 
   /** RFC 6121 8.5.1 */
@@ -295,6 +306,8 @@ export class Router implements AccountEvents {
     return jid !== undefined && this.#options.domains.has(jid.domain);
   }
 }
+
+const MAX_RECEIVED_WAITING = 10_000;
 
 /** Nothing is known of the account: the sender may try again, so that nobody is told of an absence that is none. */
 const UNREADABLE = new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');

@@ -22,6 +22,7 @@ export type AccountLoader = (account: Account) => Promise<void>;
 
 const SAVE_CURSORS_MS = 2000;
 const FORGET_ABSENT_MS = 100;
+const FORGET_UNUSED_MS = 1000;
 
 /**
  * Resolves JIDs: bare ones to accounts, full ones to sessions. Accounts are loaded when they are first needed and
@@ -37,6 +38,7 @@ export class SessionTable {
   #events: AccountEvents | undefined;
   #sessionCount = 0;
   #isSaveScheduled = false;
+  #nextForgetting = -Infinity;
 
   constructor(options: SessionTableOptions) {
     this.#options = options;
@@ -89,7 +91,15 @@ export class SessionTable {
   end(session: Session): void {
     if (!session.account.removeSession(session)) return;
     this.#sessionCount--;
-    for (const handler of this.#endHandlers) handler(session);
+    for (const handler of this.#endHandlers) {
+      try {
+        handler(session);
+      } catch (error) {
+        // The others must hear of it all the same: one of them gives back what the session was not able to deliver.
+        const stack = error instanceof Error ? error.stack : String(error);
+        this.#options.log.error({ session: session.jid.full, error: stack }, 'ending a session failed in part');
+      }
+    }
   }
 
   onEnd(handler: (session: Session) => void): void {
@@ -99,12 +109,14 @@ export class SessionTable {
   /**
    * The account is disabled or removed: from now on it is answered for as if it did not exist. It is forgotten once
    * nothing of it is on its way to the store; until then a second object for it could use a log position twice.
+   * @param endSession ends one of its sessions, among them any that was bound while this waited
    */
-  async retire(bare: string): Promise<void> {
+  async retire(bare: string, endSession: (session: Session) => void): Promise<void> {
     const account = this.#accounts.get(bare);
     if (account === undefined) return;
     await account.loaded;
     account.state = 'absent';
+    for (const session of account.sessions) endSession(session);
     await this.#options.storage.commit.flush();
     await this.saveCursors();
     this.#forgetAbsent(account);
@@ -190,6 +202,10 @@ export class SessionTable {
 
   /** Makes room by a tenth. Accounts in use stay, however many they are: connections are limited elsewhere. */
   #forgetUnused(): void {
+    const now = this.#options.clock.monotonic();
+    if (now < this.#nextForgetting) return;
+    // Where everybody is in use, looking again at once would find nothing either.
+    this.#nextForgetting = now + FORGET_UNUSED_MS;
     const unused = [...this.#accounts.values()].filter((account) => account.isForgettable);
     unused.sort((one, other) => one.lastUsed - other.lastUsed);
     for (const account of unused.slice(0, Math.ceil(this.#capacity / 10))) this.#accounts.delete(account.jid.bare);

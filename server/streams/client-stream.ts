@@ -324,6 +324,8 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
       this.#fail(error);
       return;
     }
+    // What comes faster than the disk takes it stays with who sends it.
+    if (this.context.commit.isFull && !this.#isStopped) this.waitFor(this.context.commit.whenRoom());
     if (!this.#isStopped) return;
     this.connection.pause();
     const { session } = this;

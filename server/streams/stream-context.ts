@@ -1,6 +1,7 @@
 import type { Config } from '../../config/options.ts';
 import type { Element } from '../../stanzas/element.ts';
 import type { JidCache } from '../../stanzas/jid.ts';
+import type { GroupCommit } from '../../storage/group-commit.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Pipeline } from '../routing/pipeline.ts';
@@ -18,6 +19,7 @@ export interface StreamContext {
   readonly table: SessionTable;
   readonly pipeline: Pipeline;
   readonly resumable: ResumableSessions;
+  readonly commit: Pick<GroupCommit, 'isFull' | 'whenRoom'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly jids: JidCache;

@@ -102,7 +102,7 @@ describe('RFC 6121 3: presence subscriptions', () => {
   it('3.1.3, rule 4: the request is still there when the account has been forgotten and read again', async () => {
     await juliet.leave();
     await romeo.send(`<presence id='xk3h1v69' to='${JULIET}' type='subscribe'/>`);
-    await stage.core.table.retire(JULIET);
+    await stage.core.table.retire(JULIET, () => undefined);
     const chamber = await stage.actor(`${JULIET}/chamber`);
     await chamber.send('<presence/>');
     expect(brief(chamber.take())).to.include(`subscribe from ${ROMEO}`);
