@@ -10,18 +10,26 @@ export interface ClientKind {
   readonly transports: readonly Transport[];
   /** The strongest mechanism that the library and Posthorn both have. */
   readonly mechanism: string;
+  /** Messages it has confirmed too few of when it logs out in `clients.test.ts`, so that it gets them again. */
+  readonly repeatedAfterLogout: number;
+  /** Whether a character is safe that arrives in two reads. */
+  readonly joinsCharacters: boolean;
 }
 
 const script = (name: string): string => fileURLToPath(new URL(`clients/${name}`, import.meta.url));
 // Debian's own interpreter: its packages are invisible to any other.
 const python = (name: string) =>
   ({ program: ['/usr/bin/python3', script(name)], interpreterPackage: 'python3' }) as const;
+const node = (name: string) =>
+  ({ program: [process.execPath, '--import=tsx', script(name)], interpreterPackage: 'nodejs' }) as const;
 
 export const SLIXMPP: ClientKind = {
   name: 'slixmpp',
   ...python('slixmpp_client.py'),
   transports: ['starttls', 'direct-tls'],
   mechanism: 'SCRAM-SHA-512-PLUS',
+  repeatedAfterLogout: 0,
+  joinsCharacters: true,
 };
 
 /** Gajim's library. GLib gives it nothing to bind the login to, so there is no -PLUS. */
@@ -30,4 +38,31 @@ export const NBXMPP: ClientKind = {
   ...python('nbxmpp_client.py'),
   transports: ['starttls', 'direct-tls', 'websocket'],
   mechanism: 'SCRAM-SHA-512',
+  repeatedAfterLogout: 0,
+  joinsCharacters: true,
+};
+
+/**
+ * `@xmpp/client`. SCRAM-SHA-1 is the only SCRAM it has.
+ * Interop: it leaves the answers to its IQs out of the `h` of XEP-0198, so that the server must take that many of the last
+ * stanzas for lost at logout, and sends the messages among them again: with the same sequence number, as is right.
+ * Interop: it decodes each read by itself, and garbles a character that comes in two.
+ */
+export const XMPP_JS: ClientKind = {
+  name: 'xmpp.js',
+  ...node('xmpp-js-client.ts'),
+  transports: ['starttls', 'direct-tls', 'websocket'],
+  mechanism: 'SCRAM-SHA-1',
+  repeatedAfterLogout: 2,
+  joinsCharacters: false,
+};
+
+/** The library under Converse.js. What runs in a browser has nothing to bind the login to, so there is no -PLUS. */
+export const STROPHE: ClientKind = {
+  name: 'strophe.js',
+  ...node('strophe-client.ts'),
+  transports: ['websocket'],
+  mechanism: 'SCRAM-SHA-512',
+  repeatedAfterLogout: 0,
+  joinsCharacters: true,
 };

@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { ensureCertificates } from '../../certs/make-certs.ts';
 import type { Transport } from './client-events.ts';
-import { NBXMPP, SLIXMPP, type ClientKind } from './client-kinds.ts';
+import { NBXMPP, SLIXMPP, STROPHE, XMPP_JS, type ClientKind } from './client-kinds.ts';
 import { connect, hear, login, logout, PASSWORD, seePresence, subscribe, talk, type Player } from './duet.ts';
 import { PosthornProcess } from './posthorn-process.ts';
 import { silentLog } from '../support/silent-log.ts';
 
 const MESSAGES = 1000;
 const MESSAGES_TO_THE_ABSENT = 50;
-const KINDS = [SLIXMPP, NBXMPP];
+const KINDS = [SLIXMPP, NBXMPP, XMPP_JS, STROPHE];
 
-const lines = (count: number, prefix: string): string[] =>
-  Array.from({ length: count }, (_, index) => `${prefix} ${index + 1} & "so" <on> – ☾`);
+const lines = (count: number, prefix: string, { joinsCharacters }: ClientKind): string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix} ${index + 1} & "so" <on>${joinsCharacters ? ' – ☾ 🎭' : ''}`);
 const accountOf = (name: string, { name: kind }: ClientKind, transport: Transport): string =>
   `${name}.${kind}.${transport}@localhost`;
 
@@ -57,6 +57,8 @@ describe('real clients', () => {
     };
     let juliet: Player;
     let romeo: Player;
+    /** What Romeo has heard. */
+    let heard: { n: number; body: string }[];
     const onStage = new Set<Player>();
     const enter = async (name: 'juliet' | 'romeo'): Promise<Player> => {
       const player = await login(server, parts[name]);
@@ -133,28 +135,33 @@ describe('real clients', () => {
     });
 
     it(`exchanges ${MESSAGES} messages each way, in order, numbered without a gap`, async () => {
-      await talk(juliet, romeo, lines(MESSAGES, 'line'), 0);
+      const bodies = lines(MESSAGES, 'line', kind);
+      const [, numbers] = await talk(juliet, romeo, bodies, 0);
+      heard = numbers.map((n, index) => ({ n, body: bodies[index]! }));
     });
 
     it('keeps what is sent to somebody who is away and delivers it in order, with its time', async () => {
       await logout(romeo);
       await seePresence(juliet, romeo.full, 'unavailable');
-      const bodies = lines(MESSAGES_TO_THE_ABSENT, 'in thy absence');
+      const bodies = lines(MESSAGES_TO_THE_ABSENT, 'in thy absence', kind);
       await juliet.client.perform({ command: 'chat', to: romeo.jid, bodies });
       // RFC 6120 10.1: answered behind the messages, which therefore are with the server.
       await juliet.client.perform({ command: 'ping', to: 'localhost' });
       romeo = await enter('romeo');
       await romeo.client.perform({ command: 'presence' });
-      const numbers = await hear(romeo, juliet, bodies, ({ delays }) => {
+      const repeated = heard.slice(heard.length - kind.repeatedAfterLogout);
+      const expected = [...repeated.map(({ body }) => body), ...bodies];
+      const numbers = await hear(romeo, juliet, expected, ({ delays }) => {
         expect(delays).to.have.length(1);
         expect(delays[0]).to.have.property('from', 'localhost');
         expect(delays[0])
           .to.have.property('stamp')
           .that.matches(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/);
       });
-      expect(numbers).to.deep.equal(bodies.map((_, index) => 2 * MESSAGES + 1 + index));
+      const next = bodies.map((_, index) => 2 * MESSAGES + 1 + index);
+      expect(numbers).to.deep.equal([...repeated.map(({ n }) => n), ...next]);
       // What is live comes next: nothing that waited comes twice.
-      await talk(juliet, romeo, ['Parting is such sweet sorrow'], 2 * MESSAGES + MESSAGES_TO_THE_ABSENT);
+      await talk(juliet, romeo, ['Parting is such sweet sorrow – ☾ 🎭'], 2 * MESSAGES + MESSAGES_TO_THE_ABSENT);
     });
 
     it('logs out, and has received nothing else', async () => {

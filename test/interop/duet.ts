@@ -61,6 +61,8 @@ export async function login(server: PosthornProcess, part: Part): Promise<Player
 
 /** Ends the session in order: the server closes its side of the stream too. */
 export async function logout({ client }: Player): Promise<void> {
+  // By the answer the client has confirmed all messages, and has had to: not all do at the end, as XEP-0198 4 recommends.
+  await client.perform({ command: 'ping', to: 'localhost' });
   await client.perform({ command: 'logout' });
   await client.next('offline');
   await client.end();
@@ -86,8 +88,14 @@ export function seePresence(player: Player, sender: string, type: string): Promi
  * Sends these bodies from each to the other at the same time, and checks what came: all, in order, once, each with the
  * next number of the chat, which counts both directions.
  * @param from the last number the chat has had
+ * @returns the numbers Juliet heard, and those Romeo heard
  */
-export async function talk(juliet: Player, romeo: Player, bodies: readonly string[], from: number): Promise<void> {
+export async function talk(
+  juliet: Player,
+  romeo: Player,
+  bodies: readonly string[],
+  from: number,
+): Promise<readonly [number[], number[]]> {
   await Promise.all([
     juliet.client.perform({ command: 'chat', to: romeo.jid, bodies }),
     romeo.client.perform({ command: 'chat', to: juliet.jid, bodies }),
@@ -96,6 +104,7 @@ export async function talk(juliet: Player, romeo: Player, bodies: readonly strin
   for (const heard of numbers) expect(heard).to.deep.equal([...heard].sort((a, b) => a - b));
   const expected = Array.from({ length: 2 * bodies.length }, (_, index) => from + 1 + index);
   expect(numbers.flat().sort((a, b) => a - b)).to.deep.equal(expected);
+  return numbers;
 }
 
 /** Waits for messages from the other, with nothing between them, and gives their sequence numbers. */
