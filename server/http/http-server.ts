@@ -20,7 +20,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 
 /** What the HTTP listener needs. */
 export interface HttpOptions {
-  readonly config: Pick<Config, 'http' | 'c2s' | 'domains'>;
+  readonly config: Pick<Config, 'http' | 'c2s' | 'limits' | 'domains'>;
   readonly clock: Clock;
   readonly log: Log;
   /** One for all listeners, as are the next two. */

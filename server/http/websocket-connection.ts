@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
-import type { RawData, WebSocket } from 'ws';
+import { WebSocket, type RawData } from 'ws';
 
+import { StreamError } from '../../stanzas/stream-error.ts';
 import type { SecurityLayer } from '../sasl/mechanisms.ts';
 import type { Connection, ConnectionListener } from '../streams/connection.ts';
 import type { Flusher } from '../streams/flusher.ts';
@@ -14,6 +15,8 @@ export interface WebSocketConnectionParts {
   readonly remoteAddress: string;
   readonly security: SecurityLayer;
   readonly flusher: Flusher;
+  /** Bytes that may wait for a client which goes on to ping without reading. */
+  readonly maxBufferedBytes: number;
 }
 
 // RFC 6455 7.4.1
@@ -21,10 +24,23 @@ const NORMAL_CLOSURE = 1000;
 const GOING_AWAY = 1001;
 const UNSUPPORTED_DATA = 1003;
 const NO_STATUS_RECEIVED = 1005;
+const INVALID_DATA = 1007;
+const POLICY_VIOLATION = 1008;
+const MESSAGE_TOO_BIG = 1009;
 
 /** The connection of a WebSocket: one property instead of a closure for each event of each connection. */
 const CONNECTION = Symbol('connection');
 type OwnedWebSocket = WebSocket & { [CONNECTION]?: WebSocketConnection };
+
+/** A WebSocket that tells its connection when it closes by itself, while something can still be said. */
+export class XmppWebSocket extends WebSocket {
+  [CONNECTION]?: WebSocketConnection;
+
+  override close(code?: number, data?: string | Buffer): void {
+    this[CONNECTION]?.closesWith(code);
+    super.close(code, data);
+  }
+}
 
 /** A client's WebSocket (RFC 7395): a message for each element. */
 export class WebSocketConnection implements Connection {
@@ -37,6 +53,7 @@ export class WebSocketConnection implements Connection {
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
   readonly #flusher: Flusher;
+  readonly #maxBufferedBytes: number;
   #pending: string[] = [];
   #pendingBytes = 0;
   /** Messages that had been read when reading was paused: what one read from the socket brings, no more. */
@@ -46,15 +63,16 @@ export class WebSocketConnection implements Connection {
   #ended = false;
   #closed = false;
 
-  constructor({ webSocket, socket, remoteAddress, security, flusher }: WebSocketConnectionParts) {
+  constructor({ webSocket, socket, remoteAddress, security, flusher, maxBufferedBytes }: WebSocketConnectionParts) {
     this.remoteAddress = remoteAddress;
     this.security = security;
     this.#webSocket = webSocket;
     this.#socket = socket;
     this.#flusher = flusher;
+    this.#maxBufferedBytes = maxBufferedBytes;
     const owned: OwnedWebSocket = webSocket;
     owned[CONNECTION] = this;
-    owned.on('message', received).on('error', failed).on('close', closed);
+    owned.on('message', received).on('ping', pinged).on('error', failed).on('close', closed);
   }
 
   get bufferedBytes(): number {
@@ -125,9 +143,26 @@ export class WebSocketConnection implements Connection {
     if (this.#closed) return;
     if (isBinary || !Buffer.isBuffer(data)) {
       this.#error ??= new Error('the client sent a binary message');
+      this.listener?.refused?.(new StreamError('bad-format', 'Messages are text'));
       this.#close(UNSUPPORTED_DATA, 'only text messages'); // RFC 7395 3.2
     } else if (!this.#paused) this.listener?.received(data);
     else if (!this.#ended) this.#held.push(data);
+  }
+
+  /** A ping came, which the WebSocket answers (RFC 7395 3.8); called by it. */
+  pinged(): void {
+    // Nobody else counts these: a client that pings and never reads would have us keep all the answers.
+    if (this.bufferedBytes > this.#maxBufferedBytes) this.destroy();
+  }
+
+  /** The WebSocket is about to close; called by it. What it refused is an error of the stream as well (RFC 7395 3.5). */
+  closesWith(code: number | undefined): void {
+    if (this.#ended || code === undefined) return;
+    const error = refusalBy(code);
+    if (error === undefined) return;
+    this.listener?.refused?.(error);
+    this.flush();
+    this.#ended = true;
   }
 
   /** Called by the WebSocket, which closes then: too large a message, text that is not UTF-8, a broken frame. */
@@ -169,10 +204,28 @@ function received(this: OwnedWebSocket, data: RawData, isBinary: boolean): void 
   this[CONNECTION]?.received(data, isBinary);
 }
 
+function pinged(this: OwnedWebSocket): void {
+  this[CONNECTION]?.pinged();
+}
+
 function failed(this: OwnedWebSocket, error: Error): void {
   this[CONNECTION]?.failed(error);
 }
 
 function closed(this: OwnedWebSocket, code: number): void {
   this[CONNECTION]?.closed(code);
+}
+
+/** What a WebSocket refuses by itself, as the error of the stream. */
+function refusalBy(code: number): StreamError | undefined {
+  switch (code) {
+    case INVALID_DATA:
+      return new StreamError('unsupported-encoding', 'A message is not in UTF-8'); // RFC 6120 11.6
+    case POLICY_VIOLATION:
+      return new StreamError('policy-violation', 'A message comes in too many fragments');
+    case MESSAGE_TOO_BIG:
+      return new StreamError('policy-violation', 'A message has too many bytes'); // RFC 6120 13.12
+    default:
+      return undefined;
+  }
 }

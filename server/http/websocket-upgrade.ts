@@ -10,7 +10,7 @@ import type { Admission } from '../streams/admission.ts';
 import type { Connection } from '../streams/connection.ts';
 import type { Flusher } from '../streams/flusher.ts';
 import { forwardedAddress, forwardedSecurely, isLoopback } from './reverse-proxy.ts';
-import { WebSocketConnection } from './websocket-connection.ts';
+import { WebSocketConnection, XmppWebSocket } from './websocket-connection.ts';
 
 /** RFC 7395 3.1 */
 const SUBPROTOCOL = 'xmpp';
@@ -19,7 +19,7 @@ const MAX_FRAGMENTS = 1024;
 
 /** Options of WebSocketUpgrade. */
 export interface WebSocketUpgradeOptions {
-  readonly config: Pick<Config, 'c2s' | 'http'>;
+  readonly config: Pick<Config, 'c2s' | 'http' | 'limits'>;
   readonly admission: Pick<Admission, 'admit' | 'release'>;
   readonly flusher: Flusher;
   /** Called with each connection; to be given a listener before this returns. */
@@ -36,6 +36,7 @@ export class WebSocketUpgrade {
     this.#options = options;
     const settings = {
       noServer: true,
+      WebSocket: XmppWebSocket,
       clientTracking: false,
       maxPayload: c2s.maxStanzaBytes,
       maxFragments: MAX_FRAGMENTS,
@@ -66,7 +67,8 @@ export class WebSocketUpgrade {
     const security = securityLayer(request, socket, config.http.tls);
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       upgraded();
-      accept(new WebSocketConnection({ webSocket, socket, remoteAddress, security, flusher }));
+      const { maxQueueBytes: maxBufferedBytes } = config.limits;
+      accept(new WebSocketConnection({ webSocket, socket, remoteAddress, security, flusher, maxBufferedBytes }));
     });
   }
 

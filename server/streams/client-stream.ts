@@ -104,6 +104,10 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     if (pauseMs > 0) this.#throttle(pauseMs);
   }
 
+  refused(error: StreamError): void {
+    this.#fail(error);
+  }
+
   closed(error?: Error): void {
     if (this.#state === 'closed') return;
     // XEP-0198 7: a stream that was not closed is unfinished, and its session may be resumed

@@ -1,9 +1,12 @@
+import type { StreamError } from '../../stanzas/stream-error.ts';
 import type { SecurityLayer } from '../sasl/mechanisms.ts';
 
 /** What a stream hears from its connection. */
 export interface ConnectionListener {
   /** Bytes came. Not called while paused. The buffer is only lent: whoever keeps bytes copies them. */
   received(chunk: Buffer): void;
+  /** The peer broke a rule of the transport itself: what the stream can still say, before the connection closes. */
+  refused?(error: StreamError): void;
   /** The connection is gone; nothing follows. `error` says why when it was not in order. */
   closed(error?: Error): void;
   /**

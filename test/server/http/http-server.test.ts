@@ -51,6 +51,7 @@ describe('server/http/http-server', () => {
       domains: ['capulet.example', 'montague.example'],
       http: { ...DEFAULTS.http, port: 0, addresses: ['127.0.0.1'], ...http },
       c2s: { ...DEFAULTS.c2s, ...c2s },
+      limits: DEFAULTS.limits,
     };
     admission = new Admission({ limits: config.c2s, clock, log: silentLog });
     running = await startHttp({
