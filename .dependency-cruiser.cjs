@@ -10,10 +10,10 @@ const layers = [
   ['module API and services', '^server/(module|module-loader|log|metrics|clock|version)\\.ts$|^server/services/'],
   ['modules', '^server/modules/'],
   ['http and admin', '^server/(http|admin)/'],
-  ['server', '^server/(server|core|module-list)\\.ts$'],
+  ['server', '^server/(server|core|module-list|running-operations|shutdown|faults)\\.ts$'],
   ['main', '^server/main\\.ts$'],
 ];
-const everywhere = '^server/(log|clock)\\.ts$'; // ports that are passed in: types and small values only
+const everywhere = '^server/(log|log-lines|clock)\\.ts$'; // ports that are passed in: types and small values only
 
 module.exports = {
   forbidden: [

@@ -1,6 +1,5 @@
 import { option, table, type Configured } from './option.ts';
 import {
-  bareJid,
   certificateName,
   choice,
   cipherList,
@@ -36,14 +35,6 @@ export const OPTIONS = {
   data_directory: option(path('a folder'), './data', 'Where accounts, messages, keys and made certificates are kept.', {
     relativeTo: 'configuration',
   }),
-  admins: option(
-    listOf(bareJid(), 'bare JIDs'),
-    [],
-    'The accounts that may administer the server over XMPP. Nothing asks for them yet.',
-    {
-      example: '["juliet@capulet.example"]',
-    },
-  ),
 
   contacts: table('Contact addresses that clients and other servers can discover (XEP-0157).', {
     abuse: contact('Whom to tell of abuse of the service.'),
@@ -337,7 +328,7 @@ export const OPTIONS = {
     }),
   }),
 
-  log: table('The log: one JSON object a line on standard output.', {
+  log: table('The log: one JSON object a line on standard error; plain lines on a terminal.', {
     level: option(choice('debug', 'info', 'warn', 'error', 'silent'), 'info', 'The least important that is written.'),
   }),
 

@@ -90,14 +90,6 @@ export function certificateName(): ValueType<string> {
   });
 }
 
-/** A bare JID with a localpart, prepared as RFC 7622 asks. */
-export function bareJid(): ValueType<string> {
-  return canonicalText('a bare JID such as "juliet@capulet.example"', (value) => {
-    const jid = tryParseJid(value);
-    return jid?.isBare === true && jid.local !== '' ? jid.bare : undefined;
-  });
-}
-
 /** A numeric IP address to listen on. */
 export function ipAddress(): ValueType<string> {
   return text('an IP address such as "127.0.0.1" or "::"', (value) => isIP(value) !== 0);

@@ -1,5 +1,7 @@
 import { pino, type DestinationStream } from 'pino';
 
+import { linesForPeople } from './log-lines.ts';
+
 /** Structured facts about an event. Never a password, key, token or the body of a message. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -13,7 +15,10 @@ export interface Log {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** Opens the log: one JSON object a line, time in ISO 8601, on standard output unless a destination is given. */
+/**
+ * Opens the log, on standard error unless a destination is given: one JSON object a line, time in ISO 8601; lines for
+ * people where that is a terminal.
+ */
 export function openLog(options: { level: LogLevel; destination?: DestinationStream }): Log {
   const settings = {
     level: options.level,
@@ -26,5 +31,9 @@ export function openLog(options: { level: LogLevel; destination?: DestinationStr
       censor: '[removed]',
     },
   };
-  return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
+  return pino(settings, options.destination ?? standardError());
+}
+
+function standardError(): DestinationStream {
+  return process.stderr.isTTY ? linesForPeople((text) => process.stderr.write(text)) : pino.destination({ fd: 2 });
 }

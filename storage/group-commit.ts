@@ -53,6 +53,7 @@ export class GroupCommit {
   #isScheduled = false;
   #isClosed = false;
   #room: Room | undefined;
+  #lastFailure: StoreError | undefined;
 
   constructor(store: OrderedStore, options: GroupCommitOptions = {}) {
     this.#store = store;
@@ -77,6 +78,11 @@ export class GroupCommit {
     return new Promise((resolve, reject) => {
       this.add(writes, { committed: resolve, refused: reject });
     });
+  }
+
+  /** Why the last batch was refused; undefined once another has been written. */
+  get lastFailure(): StoreError | undefined {
+    return this.#lastFailure;
   }
 
   /** More than `maxBytes` wait or are in flight: who feeds the queue should pause until `whenRoom`. */
@@ -142,6 +148,7 @@ export class GroupCommit {
       if (batch.writes.length > 0) {
         for (const callback of this.#closingCallbacks) callback(batch.writes);
         await this.#store.write(batch.writes);
+        this.#lastFailure = undefined;
       }
     } catch (error) {
       this.#refuse(batch, error);
@@ -154,6 +161,7 @@ export class GroupCommit {
   #refuse(batch: Batch, cause: unknown): void {
     const error =
       cause instanceof StoreError ? cause : new StoreError('failed', 'the store failed unexpectedly', { cause });
+    this.#lastFailure = error;
     const behind = this.#filling;
     this.#filling = emptyBatch();
     this.#settle();

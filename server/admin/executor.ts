@@ -1,6 +1,6 @@
 import type { Config } from '../../config/options.ts';
 import type { Command } from './command.ts';
-import { openStoreOfStoppedServer } from './configured-storage.ts';
+import { openStoreOfStoppedServer } from './stopped-store.ts';
 import { connectToServer } from './control-client.ts';
 import { CommandError } from './exit-codes.ts';
 

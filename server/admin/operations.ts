@@ -28,6 +28,25 @@ export interface ServerStatus {
   readonly sessions: number;
   readonly connections: number;
   readonly residentBytes: number;
+  /** Errors that nothing caught since the start; each is in the log. */
+  readonly faults: number;
+}
+
+/** What `posthorn doctor` compares with the machine and the configuration. */
+export interface ServerInspection {
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly processId: number;
+  /** Undefined where the system knows no such thing. */
+  readonly userId: number | undefined;
+  readonly configurationFile: string | undefined;
+  readonly listening: readonly { readonly name: string; readonly address: string; readonly port: number }[];
+  readonly certificates: readonly { readonly certificateFile: string; readonly notAfterMs: number }[];
+  /** The last errors that nothing caught, oldest first. */
+  readonly faults: readonly { readonly at: number; readonly text: string }[];
+  /** Why the last commit failed; undefined where it did not. */
+  readonly storeFailure: string | undefined;
 }
 
 /** What becomes of an account that a running server may know by heart. */
@@ -45,6 +64,7 @@ export interface ServerOperations {
   readonly storage: Storage;
   readonly config: Config;
   status(): ServerStatus;
+  inspect(): ServerInspection;
   sessions(): SessionSummary[];
   /** Ends the session of a full JID, or all of a bare JID; returns how many ended. */
   kick(jid: string, reason: string): number;

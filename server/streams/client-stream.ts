@@ -48,6 +48,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   /** Something asynchronous decides what comes next: no element is taken before it is done. */
   #isBusy = false;
   #held: Buffer[] = [];
+  #isReadingOver = false;
   #hasSentHeader = false;
   /** Whether the peer has closed its side. */
   #isPeerClosed = false;
@@ -171,10 +172,17 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.connection.write(isWebSocket ? `<close xmlns='${NS.FRAMING}'/>` : '</stream:stream>');
     this.#leaveSession(false);
     this.#state = 'closing';
+    this.#isReadingOver = false; // but for the end of the peer's side
     this.#held = [];
     this.#timeouts.closes(this.context.clock.monotonic());
     if (!isWebSocket || this.#isPeerClosed) this.connection.end();
     this.connection.resume();
+  }
+
+  /** Takes nothing more from the client: the server stops. What has been taken is still answered. */
+  stopReading(): void {
+    this.#isReadingOver = true;
+    this.connection.pause();
   }
 
   /** Writes a stanza of the stream itself, whatever its state: not counted, not confirmed. */
@@ -293,7 +301,9 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   }
 
   get #isStopped(): boolean {
-    return this.#isBusy || this.#state === 'closed' || this.session?.inbound.isAboveMark === true;
+    return (
+      this.#isBusy || this.#isReadingOver || this.#state === 'closed' || this.session?.inbound.isAboveMark === true
+    );
   }
 
   #limits(): ScannerLimits {

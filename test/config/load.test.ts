@@ -101,10 +101,9 @@ describe('config/load', () => {
       expect(load('\ufeffdomains = ["capulet.example"]\r\n[c2s]\r\nport = 1\r\n').c2s.port).to.equal(1);
     });
 
-    it('prepares domains and addresses', () => {
-      const config = load('domains = ["CAPULET.example.", "xn--fa-hia.example"]\nadmins = ["Juliet@Capulet.example"]');
+    it('prepares domains', () => {
+      const config = load('domains = ["CAPULET.example.", "xn--fa-hia.example"]');
       expect(config.domains).to.deep.equal(['capulet.example', 'faß.example']);
-      expect(config.admins).to.deep.equal(['juliet@capulet.example']);
     });
   });
 
@@ -158,8 +157,6 @@ describe('config/load', () => {
       ['domains = []', ':1: domains: found [], must be a list of one or more host names'],
       ['domains = "localhost"', ':1: domains: found "localhost", must be a list of one or more host names'],
       ['domains = ["a.example", "A.example"]', ':1: domains[1]: found "A.example", must be named only once'],
-      ['admins = ["capulet.example"]', ':1: admins[0]: found "capulet.example", must be a bare JID such as'],
-      ['admins = ["juliet@capulet.example/balcony"]', ':1: admins[0]: found "juliet@capulet.example/balcony", must be'],
       ['data_directory = ""', ':1: data_directory: found "", must be the path of a folder'],
       ['c2s = 5222', ':1: c2s: found 5222, must be a table'],
       ['c2s.port = 65536', ':1: c2s.port: found 65536, must be a port from 0 to 65535'],

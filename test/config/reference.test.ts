@@ -42,14 +42,12 @@ describe('config/reference', () => {
     const withExamples = renderReference()
       .split('\n')
       .filter(
-        (line) =>
-          !/^(admins|abuse|admin|feedback|sales|security|status|support|allowed_origins|public_url) = /.test(line),
+        (line) => !/^(abuse|admin|feedback|sales|security|status|support|allowed_origins|public_url) = /.test(line),
       )
       .map((line) => line.replace(/^# (For example: )?(?=[a-z_]+ = |\[\[)/, ''))
       .join('\n')
       .replace('domains = ["localhost"]', 'domains = ["capulet.example"]');
     const config = load(withExamples);
-    expect(config.admins).to.deep.equal(['juliet@capulet.example']);
     expect(config.tls.certificates).to.have.length(1);
     expect(config.http.publicUrl).to.equal('https://chat.capulet.example');
   });

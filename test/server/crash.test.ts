@@ -53,6 +53,7 @@ describe('kill -9', () => {
         POSTHORN_OPERATIONS_PORT: 'false',
         POSTHORN_STORAGE_DURABILITY: 'process',
         POSTHORN_OFFLINE_MAX_MESSAGES: '2000',
+        POSTHORN_LOG_LEVEL: 'error',
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

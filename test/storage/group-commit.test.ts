@@ -120,6 +120,20 @@ describe('the group commit', () => {
     expect(again).to.equal('committed');
   });
 
+  it('remembers why it was refused until it has written again', async () => {
+    expect(commit.lastFailure).to.equal(undefined);
+    add('a');
+    (await batch(0)).fail(FULL);
+    await turn();
+    expect(commit.lastFailure).to.equal(FULL);
+    await commit.flush();
+    expect(commit.lastFailure).to.equal(FULL);
+    add('b');
+    await (await batch(1)).land();
+    await turn();
+    expect(commit.lastFailure).to.equal(undefined);
+  });
+
   it('wraps what is no StoreError', async () => {
     add('a');
     (await batch(0)).fail(new TypeError('a bug'));

@@ -2,8 +2,14 @@ import type { Clock } from '../../server/clock.ts';
 
 /** Time that passes when the test says so. */
 export class ManualClock implements Clock {
+  readonly #startMs: number;
   #nowMs = 0;
   readonly #tasks = new Set<{ atMs: number; task: () => void }>();
+
+  /** @param startMs what it shows at first, in milliseconds since the epoch */
+  constructor(startMs = Date.UTC(1597, 0, 1)) {
+    this.#startMs = startMs;
+  }
 
   /** Timers that have neither run nor been cancelled. */
   get scheduled(): number {
@@ -11,7 +17,7 @@ export class ManualClock implements Clock {
   }
 
   now(): number {
-    return Date.UTC(1597, 0, 1) + this.#nowMs;
+    return this.#startMs + this.#nowMs;
   }
 
   monotonic(): number {

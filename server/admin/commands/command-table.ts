@@ -1,12 +1,12 @@
 import type { AnyCommand } from '../command.ts';
-import { pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
+import { inspect, pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
 import { userExport, userImport } from './user-transfer.ts';
 import { userAdd, userDisable, userEnable, userList, userPasswd, userRemove, userShow } from './users.ts';
 
 /** Every command that may be asked of the server, by name. */
 export const COMMANDS: ReadonlyMap<string, AnyCommand> = new Map(
   [
-    ...[status, stop, reload, pipeline],
+    ...[status, inspect, stop, reload, pipeline],
     ...[userAdd, userPasswd, userDisable, userEnable, userRemove, userList, userShow, userImport, userExport],
     ...[sessionList, sessionKick, send],
   ].map((command: AnyCommand) => [command.name, command]),

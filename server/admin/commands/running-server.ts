@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { accountAddress, parseAddress } from '../account-address.ts';
 import { defineCommand, runningServer } from '../command.ts';
 import { CommandError } from '../exit-codes.ts';
-import type { ServerStatus, SessionSummary } from '../operations.ts';
+import type { ServerInspection, ServerStatus, SessionSummary } from '../operations.ts';
 import { addressText } from './users.ts';
 
 const nothing = z.strictObject({});
@@ -20,7 +20,7 @@ export const status = defineCommand({
     ...runningServer(context).status(),
     nowMs: context.now(),
   }),
-  render: ({ version, startedAt, nowMs, domains, listening, sessions, connections, residentBytes }) =>
+  render: ({ version, startedAt, nowMs, domains, listening, sessions, connections, residentBytes, faults }) =>
     [
       `Posthorn ${version}, up ${durationText(nowMs - startedAt)}`,
       `domains:     ${domains.join(', ')}`,
@@ -28,7 +28,18 @@ export const status = defineCommand({
       `sessions:    ${sessions}`,
       `connections: ${connections}`,
       `memory:      ${Math.round(residentBytes / MIB)} MiB`,
+      ...(faults === 0 ? [] : [`faults:      ${faults} errors that nothing caught; see the log`]),
     ].join('\n'),
+});
+
+/** Not typed by anybody: `doctor` asks it. */
+export const inspect = defineCommand({
+  name: 'inspect',
+  needs: 'server',
+  summary: 'give what "doctor" compares',
+  arguments: nothing,
+  run: (context): ServerInspection => runningServer(context).inspect(),
+  render: (found) => JSON.stringify(found),
 });
 
 export const stop = defineCommand({

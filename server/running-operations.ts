@@ -1,0 +1,149 @@
+import type { Config } from '../config/options.ts';
+import { element } from '../stanzas/element.ts';
+import { Jid } from '../stanzas/jid.ts';
+import { NS } from '../stanzas/namespaces.ts';
+import { Stanza } from '../stanzas/stanza.ts';
+import { StreamError } from '../stanzas/stream-error.ts';
+import type { Storage } from '../storage/storage.ts';
+import type {
+  AccountChange,
+  OperatorMessage,
+  ServerInspection,
+  ServerOperations,
+  ServerStatus,
+  SessionSummary,
+} from './admin/operations.ts';
+import type { Core } from './core.ts';
+import type { Faults } from './faults.ts';
+import { InboundLedger } from './routing/receipt.ts';
+import type { Session } from './routing/session.ts';
+import type { ListeningAddress } from './streams/listening.ts';
+import type { StreamContext } from './streams/stream-context.ts';
+import type { TlsContexts } from './streams/tls-context.ts';
+import { posthornVersion } from './version.ts';
+
+/** What a running server is made of. */
+export interface RunningParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly core: Core;
+  readonly contexts: TlsContexts;
+  readonly context: StreamContext;
+  readonly listening: readonly ListeningAddress[];
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly faults: Faults;
+  readonly stop: () => Promise<void>;
+}
+
+/** What the command-line tool may ask of the running server. */
+export class RunningOperations implements ServerOperations {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly stop: () => Promise<void>;
+  readonly #parts: RunningParts;
+  readonly #version = posthornVersion();
+
+  constructor(parts: RunningParts) {
+    this.config = parts.config;
+    this.storage = parts.storage;
+    this.stop = parts.stop;
+    this.#parts = parts;
+  }
+
+  status(): ServerStatus {
+    const { startedAt, listening, core, context, faults } = this.#parts;
+    return {
+      version: this.#version,
+      startedAt,
+      domains: this.config.domains,
+      listening: listening.map(({ name, address, port }) => `${name} ${address} ${port}`),
+      sessions: core.table.sessionCount,
+      connections: context.streams.size,
+      residentBytes: process.memoryUsage.rss(),
+      faults: faults.count,
+    };
+  }
+
+  inspect(): ServerInspection {
+    const { startedAt, listening, contexts, faults } = this.#parts;
+    return {
+      version: this.#version,
+      startedAt,
+      processId: process.pid,
+      userId: process.getuid?.(),
+      configurationFile: this.config.file,
+      listening,
+      certificates: contexts.statuses().map(({ certificateFile, notAfterMs }) => ({ certificateFile, notAfterMs })),
+      faults: faults.recent,
+      storeFailure: this.storage.commit.lastFailure?.message,
+    };
+  }
+
+  sessions(): SessionSummary[] {
+    return [...this.#parts.core.table.sessions()].map((session) => ({
+      jid: session.jid.full,
+      address: session.stream?.remoteAddress ?? '',
+      transport: session.stream?.transport ?? '',
+      since: session.since,
+      priority: session.priority,
+      secure: session.stream?.isSecure ?? false,
+      queuedStanzas: session.unconfirmedCount,
+    }));
+  }
+
+  kick(jid: string, reason: string): number {
+    const wanted = Jid.parse(jid);
+    const sessions = this.#sessionsOf(wanted.bare).filter((session) => wanted.isBare || session.jid.equals(wanted));
+    for (const session of sessions) this.#endSession(session, new StreamError('policy-violation', reason));
+    return sessions.length;
+  }
+
+  async accountChanged(bareJid: string, change: AccountChange): Promise<void> {
+    const bare = Jid.parse(bareJid).bare;
+    const end = (session: Session): void => {
+      this.#endSession(session, new StreamError('not-authorized', `The account was changed (${change})`));
+    };
+    for (const session of this.#sessionsOf(bare)) end(session);
+    // Credentials are read anew at each login; what must be unlearnt is that the account is there.
+    if (change !== 'password') await this.#parts.core.table.retire(bare, end);
+  }
+
+  async send({ from, to, body }: OperatorMessage): Promise<void> {
+    const recipient = Jid.parse(to);
+    if (recipient.local !== '' && this.#parts.core.router.isLocalDomain(recipient.domain)) {
+      const account = this.#parts.core.table.account(recipient.toBare());
+      await account.loaded;
+      if (account.state === 'absent') throw new Error(`there is no account ${recipient.bare}, or it is disabled`);
+    }
+    const sender = Jid.parse(from ?? this.config.domains[0] ?? 'localhost');
+    const header = { to: recipient, from: sender, id: this.#parts.context.randomId(), type: 'normal' };
+    const message = Stanza.create('message', header, [element('body', NS.CLIENT, {}, body)]);
+    // Resolves when the message is stored, delivered or refused, as a client's acknowledgement would come.
+    const ledger = new InboundLedger(1);
+    this.#parts.core.router.route(message, ledger.begin());
+    await new Promise<void>((resolve) => ledger.whenReached(resolve));
+  }
+
+  pipeline(): string[] {
+    return [...this.#parts.core.pipeline.describe(), ...this.#parts.core.iq.describe()];
+  }
+
+  reload(): Promise<string[]> {
+    const results = this.#parts.contexts.reload();
+    return Promise.resolve(
+      results.map(({ certificateFile, outcome, problem }) =>
+        problem === undefined ? `${certificateFile}: ${outcome}` : `${certificateFile}: ${outcome}: ${problem}`,
+      ),
+    );
+  }
+
+  #sessionsOf(bare: string): readonly Session[] {
+    return this.#parts.core.table.peek(bare)?.sessions ?? [];
+  }
+
+  #endSession(session: Session, error: StreamError): void {
+    session.stream?.closeWithError(error);
+    this.#parts.core.table.end(session);
+  }
+}
