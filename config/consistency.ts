@@ -16,7 +16,12 @@ export interface Contradiction {
  * @param sound whether an option, `c2s.port`, holds what the operator gave it: those that do not are left out
  */
 export function contradictions(config: Config, sound: (path: string) => boolean): Contradiction[] {
-  return [...unauthenticatedAboveLimit(config, sound), ...sharedPorts(config, sound), ...uncovered(config, sound)];
+  return [
+    ...unauthenticatedAboveLimit(config, sound),
+    ...rotationAfterExpiry(config, sound),
+    ...sharedPorts(config, sound),
+    ...uncovered(config, sound),
+  ];
 }
 
 function unauthenticatedAboveLimit({ c2s }: Config, sound: (path: string) => boolean): Contradiction[] {
@@ -24,6 +29,13 @@ function unauthenticatedAboveLimit({ c2s }: Config, sound: (path: string) => boo
   if (c2s.maxStanzaBytesUnauthenticated <= c2s.maxStanzaBytes) return [];
   const allowed = `at most c2s.max_stanza_bytes, ${c2s.maxStanzaBytes}`;
   return [{ path: ['c2s', 'max_stanza_bytes_unauthenticated'], found: c2s.maxStanzaBytesUnauthenticated, allowed }];
+}
+
+function rotationAfterExpiry({ sasl }: Config, sound: (path: string) => boolean): Contradiction[] {
+  if (!sound('sasl.token_days') || !sound('sasl.token_rotation_hours')) return [];
+  if (sasl.tokenDays === 0 || sasl.tokenRotationHours < sasl.tokenDays * 24) return [];
+  const allowed = `less than sasl.token_days, ${sasl.tokenDays}, or tokens expire before they are replaced`;
+  return [{ path: ['sasl', 'token_rotation_hours'], found: sasl.tokenRotationHours, allowed }];
 }
 
 function sharedPorts({ c2s, http, operations }: Config, sound: (path: string) => boolean): Contradiction[] {

@@ -286,6 +286,20 @@ export const OPTIONS = {
       256,
       'Passwords that wait for their check; further logins get temporary-auth-failure.',
     ),
+    token_days: option(
+      wholeNumber(0, 3650),
+      21,
+      'How long a device that logs in with a token (XEP-0484) may stay away before it needs its password; 0: no tokens.',
+      { unit: 'days' },
+    ),
+    token_rotation_hours: option(wholeNumber(1, 87_600), 24, 'A token older than this is replaced when it is used.', {
+      unit: 'hours',
+    }),
+    max_token_clients: option(
+      wholeNumber(1, 1000),
+      40,
+      'Devices of one account that may hold tokens; one more takes the place of the one seen longest ago.',
+    ),
     free_failures: option(
       wholeNumber(0, 100),
       2,

@@ -10,9 +10,13 @@ const STREAMS: readonly Implements[] = [
   { rfc: 7622, section: 'all' },
   { xep: 156, version: '1.4.0' },
   { xep: 198, version: '1.6.3' },
+  { xep: 386, version: '1.1.0', note: 'waiting messages are delivered, not cleared' },
+  { xep: 388, version: '1.0.4', note: 'no tasks' },
   { xep: 368, version: '1.1.0', note: 'listener; DNS records are the operator’s' },
   { xep: 440, version: '1.0.0' },
   { xep: 474, version: '0.5.0' },
+  { xep: 484, version: '0.2.0', note: 'no early data' },
+  { xep: 509, version: '0.2.0' },
   { xep: 478, version: '0.2.0' },
 ];
 

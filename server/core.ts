@@ -8,6 +8,7 @@ import type { Log } from './log.ts';
 import type { Module, ServiceClass } from './module.ts';
 import { loadModules } from './module-loader.ts';
 import { Acceptance } from './routing/acceptance.ts';
+import { BindFeatures } from './routing/bind-features.ts';
 import { IqTable } from './routing/iq-table.ts';
 import { Pipeline } from './routing/pipeline.ts';
 import { ResumableSessions } from './routing/resumable-sessions.ts';
@@ -15,7 +16,7 @@ import { Router } from './routing/router.ts';
 import { Sequencer } from './routing/sequencer.ts';
 import { restoreSessions, saveSessions } from './routing/session-saving.ts';
 import { SessionTable } from './routing/session-table.ts';
-import { SlotNumbers } from './routing/slot.ts';
+import { Slot, SlotNumbers } from './routing/slot.ts';
 import { Features } from './services/features.ts';
 import { RosterPushes } from './services/roster-pushes.ts';
 import { Rosters } from './services/rosters.ts';
@@ -39,6 +40,9 @@ export interface Core {
   readonly acceptance: Acceptance;
   readonly resumable: ResumableSessions;
   readonly streamFeatures: readonly (() => Element)[];
+  readonly bindFeatures: BindFeatures;
+  /** The client installation that bound a session, where it said which. */
+  readonly sessionClient: Slot<string>;
   /** Keeps the resumable sessions for the next run; resolves with how many. Nothing may reach them any more. */
   saveSessions(): Promise<number>;
   /** Makes the saved sessions again, before the first connection is accepted; resolves with how many. */
@@ -72,8 +76,11 @@ export function createCore({ config, storage, clock, log, modules, randomId }: C
   });
   const features = new Features();
   const streamFeatures: (() => Element)[] = [];
+  const bindFeatures = new BindFeatures();
   const accountSlots = new SlotNumbers();
   const sessionSlots = new SlotNumbers();
+  const asText = { name: 'client', save: (client: string) => client, restore: (text: string) => text };
+  const sessionClient = new Slot<string>(sessionSlots, () => '', asText);
   const services = new Map<ServiceClass, object>([
     [Features, features],
     [Rosters, new Rosters({ storage, accountSlots })],
@@ -91,6 +98,7 @@ export function createCore({ config, storage, clock, log, modules, randomId }: C
     table,
     features,
     streamFeatures,
+    bindFeatures,
     services,
     sessionSlots,
     accountSlots,
@@ -121,6 +129,8 @@ export function createCore({ config, storage, clock, log, modules, randomId }: C
     acceptance,
     resumable,
     streamFeatures,
+    bindFeatures,
+    sessionClient,
     saveSessions: () => saveSessions(saving),
     restoreSessions: () => restoreSessions(saving),
   };

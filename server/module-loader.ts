@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import type { IqRegistrar, Module, ModuleApi, ServiceClass } from './module.ts';
 import type { Acceptance } from './routing/acceptance.ts';
+import type { BindFeatures } from './routing/bind-features.ts';
 import type { IqRequests, IqTable, IqTarget } from './routing/iq-table.ts';
 import type { Pipeline } from './routing/pipeline.ts';
 import type { Router } from './routing/router.ts';
@@ -27,6 +28,7 @@ export interface ModuleHost {
   readonly features: Features;
   /** Features of authenticated streams, in the order of the modules. */
   readonly streamFeatures: (() => Element)[];
+  readonly bindFeatures: BindFeatures;
   readonly services: ReadonlyMap<ServiceClass, object>;
   readonly sessionSlots: SlotNumbers;
   readonly accountSlots: SlotNumbers;
@@ -71,6 +73,8 @@ function apiFor(host: ModuleHost): ModuleApi {
     identity: (identity, targets) => features.addIdentity(identity, targets),
     discoExtension: (form) => features.addExtension(form),
     streamFeature: (feature) => void host.streamFeatures.push(feature),
+    bindFeature: (feature) => host.bindFeatures.add(feature),
+    bindMetadata: (metadata) => host.bindFeatures.addMetadata(metadata),
     screen: {
       sent: (screen) => void pipeline.screenSent.push(screen),
       received: (screen) => void pipeline.screenReceived.push(screen),

@@ -5,6 +5,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import type { Account } from './routing/account.ts';
+import type { BindFeature, BindMetadata } from './routing/bind-features.ts';
 import type { AccountIqRequest, IqHandler, IqRequest, SelfIqRequest } from './routing/iq-table.ts';
 import type { Amendment, PresenceHandler, ReceivedPresence, Screen, SentPresence } from './routing/pipeline.ts';
 import type { Session } from './routing/session.ts';
@@ -51,6 +52,10 @@ export interface ModuleApi {
   readonly discoExtension: (form: () => Element | undefined) => void;
   /** Announces a feature on authenticated streams before a resource is bound (RFC 6120 4.3.2). */
   readonly streamFeature: (feature: () => Element) => void;
+  /** Lets a client switch something on while it binds (XEP-0386): `<enable xmlns='urn:xmpp:carbons:2'/>`, for instance. */
+  readonly bindFeature: (feature: BindFeature) => void;
+  /** Describes what a client that binds finds in its account (XEP-0386), for instance the ends of its archive. */
+  readonly bindMetadata: (metadata: BindMetadata) => void;
   readonly screen: {
     readonly sent: (screen: Screen<Session>) => void;
     readonly received: (screen: Screen<Account>) => void;

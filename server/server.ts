@@ -15,6 +15,7 @@ import { MODULES } from './module-list.ts';
 import { RunningOperations } from './running-operations.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
 import { PasswordWork } from './sasl/password-work.ts';
+import { Tokens } from './sasl/tokens.ts';
 import { endStreams } from './shutdown.ts';
 import { Admission } from './streams/admission.ts';
 import { ClientStream } from './streams/client-stream.ts';
@@ -48,6 +49,8 @@ export interface RunningServer {
 /** 144 bits: nobody guesses the id of somebody else's session. */
 const RANDOM_ID_BYTES = 18;
 const CHECK_INTERVAL_MS = 1000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Starts a server. Rejects with an Error that says what to do, and leaves nothing open then. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
@@ -167,6 +170,9 @@ export async function streamContext(
     log,
     jids: new JidCache(20_000),
     streamFeatures: core.streamFeatures,
+    bindFeatures: core.bindFeatures,
+    sessionClient: core.sessionClient,
+    resourceSecret: await storage.serverKeys.secret('resources', 32),
     sasl: {
       accounts: { credentials: (bare) => storage.accounts.get(bare) },
       throttle,
@@ -177,10 +183,25 @@ export async function streamContext(
       mechanisms: sasl.mechanisms,
       random: (length) => randomBytes(length),
       retries: sasl.maxRetries,
+      tokens: await tokensOf(config, storage, clock),
     },
     randomId,
     streams,
   };
+}
+
+/** Undefined where tokens are not wanted. */
+async function tokensOf({ sasl }: Config, storage: Storage, clock: Clock): Promise<Tokens | undefined> {
+  if (sasl.tokenDays === 0) return undefined;
+  return new Tokens({
+    store: storage.clientTokens,
+    secret: await storage.serverKeys.secret('tokens', 32),
+    now: () => clock.now(),
+    random: (length) => randomBytes(length),
+    lifetimeMs: sasl.tokenDays * DAY_MS,
+    rotationMs: sasl.tokenRotationHours * HOUR_MS,
+    maxClients: sasl.maxTokenClients,
+  });
 }
 
 async function listen(

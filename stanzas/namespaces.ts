@@ -39,11 +39,17 @@ export const NS = {
   CARBONS: 'urn:xmpp:carbons:2', // XEP-0280
   FORWARD: 'urn:xmpp:forward:0', // XEP-0297
   HINTS: 'urn:xmpp:hints', // XEP-0334
+  CLIENT_STATE: 'urn:xmpp:csi:0', // XEP-0352
   CHAT_MARKERS: 'urn:xmpp:chat-markers:0', // XEP-0333
   CLIENT_STATE: 'urn:xmpp:csi:0', // XEP-0352
   STANZA_ID: 'urn:xmpp:sid:0', // XEP-0359
+  BIND2: 'urn:xmpp:bind:0', // XEP-0386
+  SASL2: 'urn:xmpp:sasl:2', // XEP-0388
   CHANNEL_BINDING: 'urn:xmpp:sasl-cb:0', // XEP-0440
   STREAM_LIMITS: 'urn:xmpp:stream-limits:0', // XEP-0478
+  FAST: 'urn:xmpp:fast:0', // XEP-0484
+  CLIENT_ACCESS: 'urn:xmpp:cam:0', // XEP-0494
+  PIPELINING: 'urn:xmpp:iap:0', // XEP-0509
   // Posthorn
   SEQUENCE: 'urn:posthorn:sequence:0', // docs/architecture.md, "Sequence ids"
 } as const;

@@ -72,15 +72,20 @@ export class Accounts {
   }
 
   /**
-   * Replaces the record by what `change` makes of it and resolves to that; no other change comes in between. Rejects with
-   * AccountUnknownError, or with what `change` throws.
+   * Replaces the record by what `change` makes of it and resolves to that; no other change comes in between. With new
+   * credentials, or once disabled, the account's tokens are gone with the same batch. Rejects with AccountUnknownError,
+   * or with what `change` throws.
    */
   update(jid: string, change: (record: AccountRecord) => AccountRecord): Promise<AccountRecord> {
     return this.#change(async () => {
       const record = await this.get(jid);
       if (record === undefined) throw new AccountUnknownError(`there is no account ${jid}`);
       const changed = change(record);
-      await this.#access.commit.write([{ type: 'put', key: textKey('accounts', jid), value: encodeAccount(changed) }]);
+      const isSameLogin = changed.credentials === record.credentials && !changed.disabled;
+      await this.#access.commit.write([
+        { type: 'put', key: textKey('accounts', jid), value: encodeAccount(changed) },
+        ...(isSameLogin ? [] : [deleteOwner('tokens', jid)]),
+      ]);
       return changed;
     });
   }

@@ -17,6 +17,7 @@
  *   sequences   nothing, or the greater bare JID      -> the chat's last number; owner: room or smaller bare JID
  *   handled     id of a resumable session, UTF-8      -> how many of its stanzas are handled (resumptions.ts)
  *   sessions    id of a resumable session, UTF-8      -> the session, saved for a restart (resumptions.ts)
+ *   tokens      name of the client, UTF-8             -> the tokens it was given (client-tokens.ts)
  *
  * No string may contain U+0000. Numbers are safe integers, never negative.
  */
@@ -38,6 +39,8 @@ export const TABLES = {
   sequences: 7,
   handled: 8,
   sessions: 9,
+  // 10 to 13 are taken
+  tokens: 14,
 } as const;
 
 export type Table = keyof typeof TABLES;
@@ -53,6 +56,7 @@ export const OWNER_TABLES: readonly Table[] = [
   'documents',
   'handled',
   'sessions',
+  'tokens',
   'accounts',
 ];
 

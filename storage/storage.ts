@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Accounts } from './accounts.ts';
 import { MemoryStore } from './backends/memory.ts';
+import { ClientTokens } from './client-tokens.ts';
 import { Documents } from './documents.ts';
 import { GroupCommit } from './group-commit.ts';
 import { MessageLog } from './message-log.ts';
@@ -34,6 +35,7 @@ export interface Storage {
   readonly log: MessageLog;
   readonly sequences: Sequences;
   readonly documents: Documents;
+  readonly clientTokens: ClientTokens;
   readonly serverKeys: ServerKeys;
   readonly resumptions: Resumptions;
   /** Where every write joins; the order in which it settles is the order of adding. */
@@ -70,6 +72,7 @@ export function storageOver(
     log: new MessageLog(access),
     sequences: new Sequences(access),
     documents: new Documents(access),
+    clientTokens: new ClientTokens(access),
     serverKeys: new ServerKeys(access, options.randomBytes ?? randomBytes),
     resumptions: new Resumptions(access),
     commit,

@@ -78,22 +78,29 @@ export class Login {
     return this.#found === undefined || this.#found.credentials[hash] !== undefined;
   }
 
+  /** All the account's keys; none for an unknown user. */
+  get credentials(): Credentials {
+    return this.#found?.credentials ?? {};
+  }
+
   /**
    * Judges the attempt when its turn has come; a wrong one is answered late.
-   * @param hash whose keys `check` looks at
+   * @param hash whose keys `check` looks at; undefined where it looks at none
    * @param check what the mechanism found; undefined is wrong
    * @throws SaslError not-authorized, account-disabled (only after a correct password), temporary-auth-failure
    */
-  async judge<T>(hash: ScramHash, check: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  async judge<T>(hash: ScramHash | undefined, check: () => T | undefined | Promise<T | undefined>): Promise<T> {
     const { throttle, address } = this.#context;
     if (!(await throttle.admit(address, this.bareJid))) throw new SaslError('temporary-auth-failure');
     const result = await this.#unlessRefused(check);
-    if (result === undefined || this.#found?.credentials[hash] === undefined) {
+    const found = this.#found;
+    const isKnown = found !== undefined && (hash === undefined || found.credentials[hash] !== undefined);
+    if (result === undefined || !isKnown) {
       await throttle.failed(address, this.bareJid);
       throw new SaslError('not-authorized');
     }
     throttle.succeeded(address, this.bareJid);
-    if (this.#found.disabled) throw new SaslError('account-disabled');
+    if (found.disabled) throw new SaslError('account-disabled');
     return result;
   }
 

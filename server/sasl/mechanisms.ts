@@ -87,14 +87,16 @@ export class MechanismOffer {
     throw new SaslError('invalid-mechanism');
   }
 
-  /** `<mechanisms/>` and `<sasl-channel-binding/>` as a byte string; '' when nothing is offered. */
-  toBytes(): string {
-    if (this.mechanisms.length === 0) return ''; // RFC 6120 A.4: <mechanisms/> holds at least one
-    const names = this.mechanisms.map(({ name }) => `<mechanism>${name}</mechanism>`).join('');
-    const mechanisms = `<mechanisms xmlns='${NS.SASL}'>${names}</mechanisms>`;
-    if (this.bindings.size === 0) return mechanisms; // XEP-0440 3: one or more <channel-binding/>
+  /** `<mechanism/>` for each, to stand in the features of either profile; a byte string. */
+  mechanismBytes(): string {
+    return this.mechanisms.map(({ name }) => `<mechanism>${name}</mechanism>`).join('');
+  }
+
+  /** `<sasl-channel-binding/>` as a byte string; '' where there is none (XEP-0440 3: one or more types). */
+  bindingBytes(): string {
+    if (this.bindings.size === 0) return '';
     const types = [...this.bindings.keys()].map((type) => `<channel-binding type='${type}'/>`).join('');
-    return `${mechanisms}<sasl-channel-binding xmlns='${NS.CHANNEL_BINDING}'>${types}</sasl-channel-binding>`;
+    return `<sasl-channel-binding xmlns='${NS.CHANNEL_BINDING}'>${types}</sasl-channel-binding>`;
   }
 
   /** The `h` attribute of XEP-0474, "Server Sends Downgrade Protection Hash", in base 64. */

@@ -1,20 +1,8 @@
 import { textValue } from '../../stanzas/byte-string.ts';
 import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
-import { decodeBase64 } from './base64.ts';
-import { Login, type LoginContext } from './login.ts';
-import { MechanismOffer, type Mechanism, type MechanismPolicy, type SecurityLayer } from './mechanisms.ts';
-import { checkPassword, parsePlain } from './plain.ts';
-import { SaslError, type SaslFailure } from './sasl-error.ts';
-import { ScramExchange } from './scram.ts';
-
-/** What one stream's negotiation runs with. */
-export interface SaslContext extends LoginContext, MechanismPolicy {
-  readonly security: SecurityLayer;
-  readonly random: (lengthBytes: number) => Buffer;
-  /** Attempts after the first one, 2 to 5 (RFC 6120 6.4.5); 3 by default. */
-  readonly retries?: number;
-}
+import { decodeMessage, Handshakes, type HandshakeFailure, type SaslContext } from './handshakes.ts';
+import { SaslError } from './sasl-error.ts';
 
 /** What to send after a frame, and what has become of the handshake. `reply` is one element, as a byte string. */
 export type SaslStep =
@@ -26,47 +14,24 @@ export type SaslStep =
       readonly username: string;
       readonly mechanism: string;
     }
-  | {
-      readonly kind: 'failure';
-      readonly reply: string;
-      readonly condition: SaslFailure;
-      /** No retry is left: close the stream with policy-violation after the reply (RFC 6120 6.4.5). */
-      readonly fatal: boolean;
-      /** The bare JID that was tried, for the log, as the client claimed it; undefined when it came to none. */
-      readonly account: string | undefined;
-      /** What broke on our side, for the log; undefined when nothing did. */
-      readonly cause: unknown;
-    };
-
-/** What a mechanism does with a message: ask on, or be done. */
-type Turn = { readonly challenge: string } | { readonly login: Login; readonly additional: string };
-
-/** A handshake under way: takes the client's next message. */
-type Handshake = (message: Buffer) => Promise<Turn>;
-
-/** Longest base 64 content of <auth/> and <response/>; the longest honest one has three localparts of 1023 bytes. */
-const MAX_CONTENT = 8192;
-
-const NONCE_BYTES = 18; // 24 characters of base 64, without a pad
+  | ({ readonly kind: 'failure'; readonly reply: string } & HandshakeFailure);
 
 /** The receiving entity's side of RFC 6120 6.4 on one stream, over frames: it knows no socket. */
 export class SaslNegotiation {
-  readonly #context: SaslContext;
-  readonly #offer: MechanismOffer;
-  #mechanism: Mechanism | undefined;
-  #handshake: Handshake | undefined;
-  #account: string | undefined;
-  #attempts = 0;
+  readonly #handshakes: Handshakes;
   #busy = false;
 
-  constructor(context: SaslContext) {
-    this.#context = context;
-    this.#offer = new MechanismOffer(context.security, context);
+  /** @param handshakes the stream's, where XEP-0388 shares them */
+  constructor(context: SaslContext, handshakes = new Handshakes(context)) {
+    this.#handshakes = handshakes;
   }
 
   /** `<mechanisms/>` and `<sasl-channel-binding/>` for the stream features, as a byte string; '' when none is offered. */
   features(): string {
-    return this.#offer.toBytes();
+    const { offer } = this.#handshakes;
+    const mechanisms = offer.mechanismBytes();
+    if (mechanisms === '') return ''; // RFC 6120 A.4: <mechanisms/> holds at least one
+    return `<mechanisms xmlns='${NS.SASL}'>${mechanisms}</mechanisms>${offer.bindingBytes()}`;
   }
 
   /**
@@ -79,120 +44,46 @@ export class SaslNegotiation {
     try {
       return await this.#step(frame);
     } catch (error) {
-      return this.#fail(error);
+      const failure = this.#handshakes.fail(error);
+      return { kind: 'failure', reply: failure.error.toBytes(), ...failure };
     } finally {
       this.#busy = false;
     }
   }
 
   async #step(frame: Frame): Promise<SaslStep> {
+    const handshakes = this.#handshakes;
     if (frame.namespace !== NS.SASL) throw this.#outOfPlace();
     switch (frame.name) {
       case 'auth': {
-        this.#begin(otherAttribute(frame, 'mechanism'));
+        handshakes.begin(otherAttribute(frame, 'mechanism'));
         const initial = messageOf(frame);
         // RFC 6120 6.3.10: a client may leave the initial response out; it is asked for with an empty challenge
         if (initial === undefined) return { kind: 'challenge', reply: element('challenge', '') };
         return this.#advance(initial);
       }
       case 'response':
-        if (this.#handshake === undefined) throw this.#outOfPlace();
+        if (!handshakes.isUnderWay) throw this.#outOfPlace();
         return this.#advance(messageOf(frame) ?? Buffer.alloc(0));
       case 'abort':
-        if (this.#handshake === undefined) this.#attempts += 1;
+        if (!handshakes.isUnderWay) handshakes.countMisplaced();
         throw new SaslError('aborted'); // RFC 6120 6.4.4
       default:
         throw this.#outOfPlace();
     }
   }
 
-  /** RFC 6120 6.4.2: a new <auth/> discards the handshake that is under way. */
-  #begin(name: string | undefined): void {
-    this.#forget();
-    this.#attempts += 1;
-    // Only handshakes begun and never ended lead here: they count, or one stream could begin them for ever.
-    if (this.#attempts > this.#retries + 1) throw new SaslError('not-authorized');
-    const mechanism = this.#offer.choose(name);
-    this.#mechanism = mechanism;
-    this.#handshake = mechanism.kind === 'plain' ? this.#plain() : this.#scram(mechanism);
-  }
-
   async #advance(message: Buffer): Promise<SaslStep> {
-    const { name } = this.#mechanism!;
-    const turn = await this.#handshake!(message);
+    const turn = await this.#handshakes.advance(message);
     if ('challenge' in turn) return { kind: 'challenge', reply: element('challenge', turn.challenge) };
-    this.#forget();
+    const { login, mechanism, additional } = turn;
     // RFC 6120 6.3.10: additional data travels with success
-    return {
-      kind: 'success',
-      reply: element('success', turn.additional),
-      username: turn.login.username,
-      mechanism: name,
-    };
-  }
-
-  #plain(): Handshake {
-    return async (message) => {
-      const { username, authzid, password } = parsePlain(message);
-      const login = await this.#claim(username, authzid);
-      await checkPassword(login, password, this.#context.work);
-      return { login, additional: '' };
-    };
-  }
-
-  #scram({ hash, plus }: Extract<Mechanism, { kind: 'scram' }>): Handshake {
-    const exchange = new ScramExchange({
-      hash,
-      plus,
-      offer: this.#offer,
-      nonce: this.#context.random(NONCE_BYTES).toString('base64'),
-      downgradeHash: this.#offer.downgradeHash(hash),
-    });
-    let login: Login | undefined;
-    return async (message) => {
-      if (login === undefined) {
-        const { username, authzid } = exchange.start(message);
-        login = await this.#claim(username, authzid);
-        return { challenge: exchange.challenge(login.keys(hash)) };
-      }
-      return { login, additional: await login.judge(hash, () => exchange.judge(message)) };
-    };
-  }
-
-  async #claim(username: string, authzid: string | undefined): Promise<Login> {
-    this.#account = `${username}@${this.#context.domain}`;
-    return Login.claim(this.#context, username, authzid);
-  }
-
-  #fail(error: unknown): SaslStep {
-    const account = this.#account;
-    this.#forget();
-    // Anything but a SaslError is our own trouble, such as a store that cannot be read.
-    const known = error instanceof SaslError;
-    const failure = known ? error : new SaslError('temporary-auth-failure');
-    return {
-      kind: 'failure',
-      reply: failure.toBytes(),
-      condition: failure.condition,
-      fatal: this.#attempts > this.#retries,
-      account,
-      cause: known ? undefined : error,
-    };
-  }
-
-  #forget(): void {
-    this.#mechanism = undefined;
-    this.#handshake = undefined;
-    this.#account = undefined;
+    return { kind: 'success', reply: element('success', additional), username: login.username, mechanism };
   }
 
   #outOfPlace(): SaslError {
-    this.#attempts += 1; // nothing that can be sent for ever is free
+    this.#handshakes.countMisplaced();
     return new SaslError('malformed-request');
-  }
-
-  get #retries(): number {
-    return this.#context.retries ?? 3;
   }
 }
 
@@ -201,13 +92,10 @@ export class SaslNegotiation {
  * @throws SaslError malformed-request, incorrect-encoding
  */
 function messageOf(frame: Frame): Buffer | undefined {
-  if (frame.children.length > 0 || frame.content.length > MAX_CONTENT) throw new SaslError('malformed-request');
+  if (frame.children.length > 0) throw new SaslError('malformed-request');
   const text = textValue(frame.content);
   if (text === '') return undefined;
-  if (text === '=') return Buffer.alloc(0);
-  const message = decodeBase64(text);
-  if (message === undefined) throw new SaslError('incorrect-encoding');
-  return message;
+  return text === '=' ? Buffer.alloc(0) : decodeMessage(text);
 }
 
 /** An element of the SASL namespace around a message of ASCII. */

@@ -6,10 +6,10 @@ import { Scanner, scanDocument, type ScannerLimits, type ScannerSink } from '../
 import { Stanza } from '../../stanzas/stanza.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { Session, SessionStream } from '../routing/session.ts';
-import { SaslNegotiation } from '../sasl/negotiation.ts';
 import { acceptStanza } from './client-stanza.ts';
 import type { Connection, ConnectionListener } from './connection.ts';
 import { bindResource } from './resource-binding.ts';
+import { SaslProfiles } from './sasl-profiles.ts';
 import type { StreamContext } from './stream-context.ts';
 import { manageStream } from './stream-management.ts';
 import { negotiateSecurity } from './security-negotiation.ts';
@@ -44,7 +44,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   bindAttempts = 0;
   #state: State = 'opening';
   #scanner: Scanner;
-  #sasl: SaslNegotiation | undefined;
+  #sasl: SaslProfiles | undefined;
   /** Something asynchronous decides what comes next: no element is taken before it is done. */
   #isBusy = false;
   #held: Buffer[] = [];
@@ -54,6 +54,8 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #isPeerClosed = false;
   readonly #timeouts: StreamTimeouts;
   #isAckRequested = false;
+  /** Stanzas for a session whose client is not told yet that it has one. */
+  #withheld: Stanza[] | undefined;
   /** When the client asked for our count and has not been told, monotonic milliseconds. */
   #ackOwedSince: number | undefined;
   readonly #rate: RateLimit | undefined;
@@ -119,7 +121,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   }
 
   flushMark(): number {
-    return this.session?.flushMark() ?? -1;
+    return this.#withheld === undefined ? (this.session?.flushMark() ?? -1) : -1;
   }
 
   flushed(mark: number): void {
@@ -147,6 +149,10 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   writeStanza(stanza: Stanza): void {
     if (this.#state !== 'bound') return;
+    if (this.#withheld !== undefined) {
+      this.#withheld.push(stanza);
+      return;
+    }
     this.writeOwn(stanza);
     if (this.session?.isAcknowledging === true) this.requestAcknowledgement();
   }
@@ -217,6 +223,28 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.#isAckRequested = false;
   }
 
+  /** Stanzas wait from now on until `release`; what the client must hear first is written meanwhile. */
+  withhold(): void {
+    this.#withheld = [];
+  }
+
+  release(): void {
+    const stanzas = this.#withheld ?? [];
+    this.#withheld = undefined;
+    for (const stanza of stanzas) this.writeStanza(stanza);
+  }
+
+  /** The client is authenticated and goes on within this stream (XEP-0388, "Success"). */
+  authenticatedWithin(bare: string): void {
+    this.authenticated = bare;
+    this.#sasl = undefined;
+    this.#scanner.setLimits(this.#limits());
+  }
+
+  writeFeatures(): void {
+    this.connection.write(featuresBytes(this, this.#sasl, this.#limits().maxBytes));
+  }
+
   /** Takes no further element until the promise settles; what it rejects with ends the stream. */
   waitFor(work: Promise<void>): void {
     this.#isBusy = true;
@@ -235,6 +263,11 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   /** Whether features were sent and the stream has neither been bound nor closed since. */
   get isNegotiating(): boolean {
     return this.#state === 'negotiating';
+  }
+
+  /** Whether the stream has been closed, by whichever side. */
+  get isOver(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed';
   }
 
   /** Expects a new stream header next (RFC 6120 4.3.3). */
@@ -374,9 +407,9 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.#state = 'negotiating';
     if (this.authenticated === undefined) {
       const { security, remoteAddress: address } = connection;
-      this.#sasl = new SaslNegotiation({ ...context.sasl, domain, security, address });
+      this.#sasl = new SaslProfiles({ ...context.sasl, domain, security, address }, this.claimed);
     }
-    connection.write(featuresBytes(connection, this.#sasl, this.#limits().maxBytes, context));
+    this.writeFeatures();
   }
 
   #writeHeader(header: StreamHeader | undefined): void {

@@ -51,22 +51,10 @@ function isForUs({ domain, context }: ClientStream, bare: string, { to }: Frame)
 async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<void> {
   const { context } = stream;
   try {
-    const account = context.table.account(bare);
-    await account.loaded;
+    const account = await usableAccount(stream, bare);
     if (!stream.isNegotiating) return; // closed meanwhile: a session would never end
-    if (account.state === 'unreadable') {
-      throw new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');
-    }
-    // The account may have been disabled or removed since the password was checked.
-    if (account.state !== 'present') throw new StanzaError('not-allowed', 'The account is not usable');
     const jid = chooseResource(stream, account, request);
-    makeRoom(stream, account, jid);
-    const session = new Session(account, jid, stream, context.clock.now(), {
-      ...context.config.limits,
-    });
-    context.table.add(session);
-    stream.bound(session);
-    for (const handler of context.pipeline.sessionBound) handler(session);
+    openSession(stream, account, jid);
     // RFC 6120 7.6.1
     const answer = element('bind', NS.BIND, {}, element('jid', NS.BIND, {}, jid.full));
     stream.writeOwn(request.reply('result', [answer]));
@@ -78,6 +66,41 @@ async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<v
       throw new StreamError('policy-violation', 'Too many attempts to bind a resource');
     }
   }
+}
+
+/**
+ * The account of an authenticated client, read.
+ * @throws StanzaError where no session of it can be opened
+ */
+export async function usableAccount({ context }: ClientStream, bare: Jid): Promise<Account> {
+  const account = context.table.account(bare);
+  await account.loaded;
+  if (account.state === 'unreadable') {
+    throw new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');
+  }
+  // The account may have been disabled or removed since the password was checked.
+  if (account.state !== 'present') throw new StanzaError('not-allowed', 'The account is not usable');
+  return account;
+}
+
+/**
+ * Opens a session under a resource that this may take from an older one, and ties it to the stream.
+ * @param prepare runs before anything can be delivered to the session
+ * @throws StanzaError where there is no room for it
+ */
+export function openSession(
+  stream: ClientStream,
+  account: Account,
+  jid: Jid,
+  prepare?: (session: Session) => void,
+): void {
+  const { context } = stream;
+  makeRoom(stream, account, jid);
+  const session = new Session(account, jid, stream, context.clock.now(), { ...context.config.limits });
+  prepare?.(session);
+  context.table.add(session);
+  stream.bound(session);
+  for (const handler of context.pipeline.sessionBound) handler(session);
 }
 
 function chooseResource(stream: ClientStream, account: Account, request: Stanza): Jid {

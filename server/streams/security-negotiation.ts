@@ -3,12 +3,20 @@ import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { SaslNegotiation } from '../sasl/negotiation.ts';
 import type { ClientStream } from './client-stream.ts';
+import { authenticateWithin } from './inline-authentication.ts';
+import { noteFailure } from './login-failure.ts';
+import type { SaslProfiles } from './sasl-profiles.ts';
 import { failedElement } from './stream-management.ts';
 import { checkClaim } from './stream-opening.ts';
 
 /** Takes an element of a client that is not authenticated: STARTTLS (RFC 6120 5) or SASL (RFC 6120 6), nothing else. */
-export function negotiateSecurity(stream: ClientStream, sasl: SaslNegotiation, frame: Frame): void {
-  if (frame.namespace === NS.TLS && frame.name === 'starttls') {
+export function negotiateSecurity(stream: ClientStream, { sasl, extensible }: SaslProfiles, frame: Frame): void {
+  if (extensible !== undefined && frame.namespace === NS.SASL2) {
+    stream.waitFor(authenticateWithin(stream, extensible, frame));
+  } else if (extensible?.isUnderWay === true) {
+    // XEP-0388, "During Authentication"
+    throw new StreamError('policy-violation', 'Only a response or an abort belongs here');
+  } else if (frame.namespace === NS.TLS && frame.name === 'starttls') {
     // RFC 6120 5.4.2.2
     if (stream.connection.canStartTls) stream.waitFor(startTls(stream));
     else {
@@ -57,14 +65,5 @@ async function authenticate(stream: ClientStream, sasl: SaslNegotiation, frame: 
     return;
   }
   stream.writeElement(step.reply);
-  if (step.kind === 'failure') {
-    const facts = { account: step.account, condition: step.condition, address: stream.remoteAddress };
-    if (step.cause === undefined) log.info(facts, 'login failed');
-    else
-      log.error(
-        { ...facts, error: step.cause instanceof Error ? step.cause.stack : 'unknown' },
-        'login failed by our own fault',
-      );
-    if (step.fatal) throw new StreamError('policy-violation', 'Too many failed logins'); // RFC 6120 6.4.5
-  }
+  if (step.kind === 'failure') noteFailure(stream, step);
 }

@@ -4,11 +4,13 @@ import type { JidCache } from '../../stanzas/jid.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { BindFeatures } from '../routing/bind-features.ts';
 import type { Pipeline } from '../routing/pipeline.ts';
 import type { ResumableSessions } from '../routing/resumable-sessions.ts';
 import type { Router } from '../routing/router.ts';
 import type { SessionTable } from '../routing/session-table.ts';
-import type { SaslContext } from '../sasl/negotiation.ts';
+import type { Slot } from '../routing/slot.ts';
+import type { SaslContext } from '../sasl/handshakes.ts';
 import type { ClientStream } from './client-stream.ts';
 
 /** What every client stream of a server shares. */
@@ -23,6 +25,12 @@ export interface StreamContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly jids: JidCache;
+  /** What modules let a client switch on while it binds (XEP-0386). */
+  readonly bindFeatures: BindFeatures;
+  /** The client installation that bound a session (XEP-0388), where it said which; kept over resumption and restart. */
+  readonly sessionClient: Slot<string>;
+  /** Makes resources that are stable for a client and that nobody else can guess. */
+  readonly resourceSecret: Uint8Array;
   /** Features of authenticated streams that modules announce. */
   readonly streamFeatures: readonly (() => Element)[];
   /** All but what depends on the one connection. */

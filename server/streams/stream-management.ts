@@ -35,7 +35,7 @@ export function manageStream(stream: ClientStream, session: Session, frame: Fram
 /**
  * Takes an `<enable/>` (XEP-0198 3) by its attributes and returns the answer, a byte string. Counting starts with it.
  */
-function enableManagement(
+export function enableManagement(
   { context }: ClientStream,
   session: Session,
   resume: string | undefined,

@@ -2,8 +2,9 @@ import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
 import type { StreamHeader } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
-import type { SaslNegotiation } from '../sasl/negotiation.ts';
+import type { ClientStream } from './client-stream.ts';
 import type { Connection } from './connection.ts';
+import type { SaslProfiles } from './sasl-profiles.ts';
 import type { StreamContext } from './stream-context.ts';
 
 /**
@@ -115,24 +116,25 @@ export function headerBytes(
  * @param maxBytes the largest first-level element taken now
  */
 export function featuresBytes(
-  { canStartTls, framing }: Connection,
-  sasl: SaslNegotiation | undefined,
+  { connection: { canStartTls, framing }, context, session }: ClientStream,
+  sasl: SaslProfiles | undefined,
   maxBytes: number,
-  { config: { c2s }, streamFeatures }: StreamContext,
 ): string {
+  const { c2s } = context.config;
   const limits =
     `<limits xmlns='${NS.STREAM_LIMITS}'><max-bytes>${maxBytes}</max-bytes>` +
     `<idle-seconds>${c2s.idleSeconds}</idle-seconds></limits>`;
   let features = '';
   if (sasl === undefined) {
-    features += `<bind xmlns='${NS.BIND}'/><sm xmlns='${NS.STREAM_MANAGEMENT}'/>`;
-    for (const feature of streamFeatures) features += feature().toBytes(NS.CLIENT);
+    if (session === undefined) features += `<bind xmlns='${NS.BIND}'/>`;
+    if (session?.isAcknowledging !== true) features += `<sm xmlns='${NS.STREAM_MANAGEMENT}'/>`;
+    for (const feature of context.streamFeatures) features += feature().toBytes(NS.CLIENT);
     features += limits;
   } else if (canStartTls && !c2s.allowPlaintextAuthentication) {
     features = `<starttls xmlns='${NS.TLS}'><required/></starttls>`; // RFC 6120 5.3.1: nothing else beside it
   } else {
     if (canStartTls) features += `<starttls xmlns='${NS.TLS}'/>`;
-    features += sasl.features() + limits;
+    features = sasl.announce(features + limits, context);
   }
   const declaration = framing === 'websocket' ? ` xmlns:stream='${NS.STREAMS}'` : '';
   return `<stream:features${declaration}>${features}</stream:features>`;

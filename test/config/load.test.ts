@@ -232,6 +232,15 @@ describe('config/load', () => {
       ]);
     });
 
+    it('names a token rotation that comes after the token has expired', () => {
+      expect(refusal('[sasl]\ntoken_days = 2\ntoken_rotation_hours = 48\n')).to.deep.equal([
+        'posthorn.toml:3: sasl.token_rotation_hours: found 48, must be less than sasl.token_days, 2, or tokens expire before they are replaced',
+      ]);
+      expect(
+        refusal('[c2s]\nmax_stanza_bytes = 1\n[sasl]\ntoken_days = 0\ntoken_rotation_hours = 48\n'),
+      ).to.have.length(1);
+    });
+
     it('are found where some domains have a certificate and others none', () => {
       const domains = 'domains = ["capulet.example", "conference.capulet.example", "montague.example"]\n';
       const names = 'domains = ["capulet.example", "*.capulet.example"]';

@@ -44,6 +44,7 @@ describe('the key layout', () => {
       sequences: 7,
       handled: 8,
       sessions: 9,
+      tokens: 14,
     });
   });
 

@@ -560,6 +560,8 @@ async function fill(storage: Storage, owner: string): Promise<void> {
   const item = { name: '', groups: [], ...state, isListed: true };
   await storage.rosters.save(owner, 1, [{ ...item, jid: ROMEO }], []);
   await storage.documents.put(owner, 'card', 'x', 100);
+  const client = { software: '', device: '', firstSeenAt: 0, lastSeenAt: 0, credentials: new Uint8Array() };
+  await storage.clientTokens.change(owner, 'phone', 1, () => ({ ...client, current: undefined, fresh: undefined }));
   const flags = { archived: false, pending: true, sent: false };
   const entries = Array.from({ length: 1100 }, (_, index) =>
     storage.log.appendWrites(owner, {

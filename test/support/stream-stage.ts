@@ -149,6 +149,9 @@ export interface StreamStageOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly store?: OrderedStore;
   readonly log?: Log;
+  readonly clock?: ManualClock;
+  /** Who gets an account; nobody where the store has them already. */
+  readonly people?: readonly string[];
 }
 
 /** A server of capulet.example and montague.example whose streams are over memory. Juliet and Romeo have accounts. */
@@ -165,7 +168,13 @@ export class StreamStage {
     this.context = context;
   }
 
-  static async open({ environment, store, log = silentLog }: StreamStageOptions = {}): Promise<StreamStage> {
+  static async open({
+    environment,
+    store,
+    log = silentLog,
+    clock = new ManualClock(),
+    people = ['juliet@capulet.example', 'romeo@capulet.example', 'romeo@montague.example'],
+  }: StreamStageOptions = {}): Promise<StreamStage> {
     const config = loadConfig({
       environment: {
         POSTHORN_DOMAINS: 'capulet.example,montague.example',
@@ -181,10 +190,9 @@ export class StreamStage {
       iterations: 4096,
       random: (length) => randomBytes(length),
     });
-    for (const bare of ['juliet@capulet.example', 'romeo@capulet.example', 'romeo@montague.example']) {
+    for (const bare of people) {
       await storage.accounts.create(bare, { createdAt: 0, disabled: false, credentials });
     }
-    const clock = new ManualClock();
     const core = createCore({ config, storage, clock, log, modules: MODULES, randomId });
     const context = await streamContext(config, storage, clock, log, core, new Set(), randomId);
     return new StreamStage(clock, core, storage, context);

@@ -1,0 +1,47 @@
+import { parseElement, scopeWith, type Element } from '../../stanzas/element.ts';
+import type { Frame } from '../../stanzas/frame.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+import { SaslError } from './sasl-error.ts';
+import type { UserAgent } from './tokens.ts';
+
+/** What a client asks for together with its authentication (XEP-0388, "Initiation"). */
+export interface InlineRequest {
+  /** Undefined where the client gives no id. */
+  readonly agent: UserAgent | undefined;
+  /** The first child of this expanded name; undefined where there is none. */
+  readonly find: (name: string, namespace: string) => Element | undefined;
+}
+
+/** Children one `<authenticate/>` may have; a client of today sends six. */
+const MAX_CHILDREN = 32;
+/** A UUID has 36; others are taken too, since only their hash is kept. */
+const MAX_ID_LENGTH = 128;
+const MAX_TEXT_LENGTH = 100;
+
+/** The children of `<authenticate/>`. Throws SaslError malformed-request for more than anybody needs. */
+export function inlineRequestOf(frame: Frame): InlineRequest {
+  if (frame.children.length > MAX_CHILDREN) throw new SaslError('malformed-request', 'Too many elements');
+  const find = (name: string, namespace: string): Element | undefined => {
+    const child = frame.children.find((one) => one.name === name && one.namespace === namespace);
+    if (child === undefined) return undefined;
+    return parseElement(frame.content.slice(child.start, child.end), scopeWith({ '': namespace }, frame.others));
+  };
+  return { agent: agentOf(find('user-agent', NS.SASL2)), find };
+}
+
+function agentOf(element: Element | undefined): UserAgent | undefined {
+  const id = element?.attribute('id');
+  if (element === undefined || id === undefined || id === '') return undefined;
+  if (id.length > MAX_ID_LENGTH) throw new SaslError('malformed-request', 'The id of the user agent is too long');
+  return {
+    id,
+    software: shownText(element.child('software')?.text),
+    device: shownText(element.child('device')?.text),
+  };
+}
+
+/** Text that a stranger chose and an operator's terminal shows: one line, without control or format characters. */
+function shownText(text = ''): string {
+  const line = text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return line.slice(0, MAX_TEXT_LENGTH).replace(/[\ud800-\udbff]$/, ''); // no half of a character
+}
