@@ -41,7 +41,6 @@ export const NS = {
   HINTS: 'urn:xmpp:hints', // XEP-0334
   CLIENT_STATE: 'urn:xmpp:csi:0', // XEP-0352
   CHAT_MARKERS: 'urn:xmpp:chat-markers:0', // XEP-0333
-  CLIENT_STATE: 'urn:xmpp:csi:0', // XEP-0352
   STANZA_ID: 'urn:xmpp:sid:0', // XEP-0359
   BIND2: 'urn:xmpp:bind:0', // XEP-0386
   SASL2: 'urn:xmpp:sasl:2', // XEP-0388

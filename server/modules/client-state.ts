@@ -9,13 +9,16 @@ import type { DeliveryGate, Session } from '../routing/session.ts';
 export const clientState = defineModule({
   name: 'client-state',
   implements: [{ xep: 352, version: '1.0.0' }],
-  setup({ elementSent, streamFeature, on, config }) {
+  setup({ elementSent, streamFeature, bindFeature, on, config }) {
     streamFeature(() => element('csi', NS.CLIENT_STATE));
-    elementSent(NS.CLIENT_STATE, function changeClientState(session, name) {
+    const changeClientState = (session: Session, name: string): void => {
       if (name === 'active') becomeActive(session);
       // A client that acknowledges is given a bounded queue anyway, so what waits here counts against the same bound.
       else if (name === 'inactive') session.gate ??= new InactiveClient(session, config.limits.maxQueueStanzas >> 2);
-    });
+    };
+    elementSent(NS.CLIENT_STATE, changeClientState);
+    // XEP-0386: a session may begin in either state
+    bindFeature({ namespace: NS.CLIENT_STATE, enable: (session, { name }) => changeClientState(session, name) });
     // 5.2: a resumed stream begins active
     on.sessionResumed(becomeActive);
   },

@@ -11,7 +11,7 @@ export interface BindFeature {
    * Takes the element that the client sent, before anything is delivered to the session. What is returned stands in
    * `<bound/>`. It cannot refuse: what it does not understand it ignores.
    */
-  readonly enable: (session: Session, request: Element) => Element | undefined;
+  readonly enable: (session: Session, request: Element) => Element | void;
 }
 
 /** Describes what a client finds in the account when it binds; undefined: nothing. */

@@ -255,6 +255,15 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
       ).to.throw();
     });
 
+    it('lets a session begin inactive (XEP-0352)', async () => {
+      const [, success] = await enter(authenticate({ inline: bind(`<inactive xmlns='urn:xmpp:csi:0'/>`) }));
+      expect(full(identifierIn(success))?.gate).to.not.equal(undefined);
+      const [, other] = await enter(
+        authenticate({ inline: bind(`<active xmlns='urn:xmpp:csi:0'/>`), agent: userAgent(LAPTOP) }),
+      );
+      expect(full(identifierIn(other))).to.have.property('gate', undefined);
+    });
+
     it('lets nothing overtake success, however long the metadata takes', async () => {
       let answer: (() => void) | undefined;
       stage.core.bindFeatures.addMetadata(
