@@ -248,14 +248,7 @@ describe('ExtensibleNegotiation (XEP-0388)', () => {
     /** Logs in with a token and resolves to the step. */
     const useToken = (
       token: string,
-      {
-        mechanism = MECHANISM,
-        data = EXPORTER,
-        fast = '',
-        id = PHONE,
-        username = 'juliet',
-        changes = {},
-      } = {},
+      { mechanism = MECHANISM, data = EXPORTER, fast = '', id = PHONE, username = 'juliet', changes = {} } = {},
     ): Promise<ExtensibleStep> => {
       const { initial } = tokenMessages(username, token, data);
       const more = `${agent(id)}<fast xmlns='urn:xmpp:fast:0'${fast}/>`;
