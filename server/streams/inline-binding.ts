@@ -9,7 +9,7 @@ import type { Account } from '../routing/account.ts';
 import type { Session } from '../routing/session.ts';
 import { clientName, type UserAgent } from '../sasl/tokens.ts';
 import type { ClientStream } from './client-stream.ts';
-import { openSession, usableAccount } from './resource-binding.ts';
+import { checkUsable, openSession } from './resource-binding.ts';
 import { enableManagement } from './stream-management.ts';
 
 /** Bytes of a resource that nobody can guess. */
@@ -29,7 +29,9 @@ export async function bindInline(
 ): Promise<string> {
   const { context } = stream;
   try {
-    const account = await usableAccount(stream, bare);
+    const account = context.table.account(bare);
+    await account.loaded;
+    checkUsable(account);
     if (!stream.isNegotiating) return '';
     if (agent !== undefined) endEarlierSessions(stream, account, agent);
     let management = '';

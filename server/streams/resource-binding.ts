@@ -51,7 +51,9 @@ function isForUs({ domain, context }: ClientStream, bare: string, { to }: Frame)
 async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<void> {
   const { context } = stream;
   try {
-    const account = await usableAccount(stream, bare);
+    const account = context.table.account(bare);
+    await account.loaded;
+    checkUsable(account);
     if (!stream.isNegotiating) return; // closed meanwhile: a session would never end
     const jid = chooseResource(stream, account, request);
     openSession(stream, account, jid);
@@ -69,18 +71,15 @@ async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<v
 }
 
 /**
- * The account of an authenticated client, read.
- * @throws StanzaError where no session of it can be opened
+ * Looks at an account that has been read, in the turn in which a session of it is opened.
+ * @throws StanzaError where there can be none
  */
-export async function usableAccount({ context }: ClientStream, bare: Jid): Promise<Account> {
-  const account = context.table.account(bare);
-  await account.loaded;
+export function checkUsable(account: Account): void {
   if (account.state === 'unreadable') {
     throw new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');
   }
   // The account may have been disabled or removed since the password was checked.
   if (account.state !== 'present') throw new StanzaError('not-allowed', 'The account is not usable');
-  return account;
 }
 
 /**
