@@ -49,7 +49,7 @@ export const disco = defineModule({
      * empty, RFC 6121 8.5.1 wants this error where there is no account, and the two must look alike.
      */
     function hideFromStrangers({ account, from }: AccountIqRequest): void {
-      if (from.bare === account.jid.bare || rosters.hasSubscriptionFrom(account, from.bare)) return;
+      if (rosters.sharesPresenceWith(account, from.bare)) return;
       throw new StanzaError('service-unavailable');
     }
   },

@@ -15,7 +15,7 @@ export const ping = defineModule({
     });
     iq.account.get(NS.PING, 'ping', function answerPingForAccount({ account, from }) {
       // RFC 6120 13.11: an account that answers is an account that exists
-      if (from.bare === account.jid.bare || rosters.hasSubscriptionFrom(account, from.bare)) return;
+      if (rosters.sharesPresenceWith(account, from.bare)) return;
       throw new StanzaError('service-unavailable');
     });
   },

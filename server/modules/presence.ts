@@ -4,6 +4,8 @@ import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { defineModule } from '../module.ts';
 import type { Account } from '../routing/account.ts';
+import { isRefusedToStrangers } from '../routing/delivery.ts';
+import { Unanswered } from '../routing/pipeline.ts';
 import type { Session } from '../routing/session.ts';
 import { Rosters } from '../services/rosters.ts';
 import { waitingRequests } from '../services/subscription-requests.ts';
@@ -55,15 +57,20 @@ export const presence = defineModule({
       becomeUnavailable(session, unavailable(session));
     });
 
-    // 8.5.3.1: a request to a resource is a way to find out whether it is there
+    // 8.1: what is sent to a resource is a way to find out whether it is there
     screen.received(function hideResources(stanza, account) {
       const to = stanza.to!;
-      if (stanza.kind !== 'iq' || to.isBare || (stanza.type !== 'get' && stanza.type !== 'set')) return;
+      if (to.isBare || stanza.kind === 'presence') return;
+      if (stanza.kind === 'iq' && stanza.type !== 'get' && stanza.type !== 'set') return;
+      const session = account.session(to.full);
+      if (stanza.kind === 'message' && (session !== undefined || stanza.type === 'chat')) return; // 8.5.3.1, 8.5.3.2.1
       const from = stanza.from!;
       if (from.local === '' && isLocalDomain(from.domain)) return; // the server itself
       if (rosters.sharesPresenceWith(account, from.bare)) return;
-      const session = account.session(to.full);
-      if (session === undefined || !hasDirected(session, from)) throw new StanzaError('service-unavailable');
+      if (stanza.kind === 'message') {
+        // 8.5.3.2.1 (a) and (b)
+        if (!isRefusedToStrangers(stanza)) throw new Unanswered('a stranger asks for a resource');
+      } else if (session === undefined || !hasDirected(session, from)) throw new StanzaError('service-unavailable');
     });
 
     // 4.6.1: who says goodbye is no longer told; an amendment that changes nothing sees only what passed the screens
@@ -92,7 +99,8 @@ export const presence = defineModule({
     }
 
     function becomeUnavailable(session: Session, stanza: Stanza): void {
-      if (session.isAvailable) {
+      const wasAvailable = session.isAvailable;
+      if (wasAvailable) {
         session.presence = undefined;
         session.priority = undefined;
         broadcast(session, stanza); // 4.5.2
@@ -102,9 +110,9 @@ export const presence = defineModule({
       // 4.6.3: rules 2 and 3, so also from a resource that never was available
       const known = directed.peek(session);
       if (known === undefined) return;
-      const told = [...known.values()];
+      const others = [...known.values()].filter((to) => !wasAvailable || !isSubscriber(session, to));
       known.clear();
-      for (const to of told) route(stanza.withHeader({ to }));
+      for (const to of others) route(stanza.withHeader({ to }));
     }
 
     /** To the subscribers and to the account's own available resources, among them the one it comes from. */
@@ -154,10 +162,8 @@ export const presence = defineModule({
       return true;
     }
 
-    // 4.3.2, rule 1
+    // 4.3.2, rule 1; also to whose request waits for an answer, or a request and a probe would tell who exists (8.5.1)
     function answerStranger(account: Account, from: Jid, id: string | undefined): void {
-      // Deviation: whose request waits for an answer is not answered, since "unsubscribed" would look like a refusal.
-      if (rosters.of(account).item(from.bare)?.request !== undefined) return;
       route(Stanza.create('presence', { from: account.jid, to: from.toBare(), id, type: 'unsubscribed' }));
     }
 
@@ -178,8 +184,12 @@ export const presence = defineModule({
     }
 
     /** 4.6.3, rule 1: the broadcast of unavailability reaches a subscriber without our remembering it. */
-    function isToldAnyway({ isAvailable, account }: Session, to: Jid): boolean {
-      return isAvailable && rosters.hasSubscriptionFrom(account, to.bare);
+    function isToldAnyway(session: Session, to: Jid): boolean {
+      return session.isAvailable && isSubscriber(session, to);
+    }
+
+    function isSubscriber({ account }: Session, { bare }: Jid): boolean {
+      return rosters.hasSubscriptionFrom(account, bare);
     }
   },
 });

@@ -6,7 +6,7 @@ import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { RosterItem } from '../../storage/rosters.ts';
 import { defineModule } from '../module.ts';
 import type { Account } from '../routing/account.ts';
-import type { SelfIqRequest } from '../routing/iq-table.ts';
+import type { AccountIqRequest, SelfIqRequest } from '../routing/iq-table.ts';
 import { itemElement, RosterPushes } from '../services/roster-pushes.ts';
 import { Rosters } from '../services/rosters.ts';
 
@@ -48,9 +48,10 @@ export const roster = defineModule({
       else await update(account, contact, item);
     });
 
-    // 2.3.3: the roster is its owner's
-    iq.account.set(NS.ROSTER, 'query', function refuseStranger() {
-      throw new StanzaError('forbidden');
+    // 2.3.3: the roster is its owner's. Deviation: who must not learn that the account exists is told what 8.5.1 wants
+    // where there is none.
+    iq.account.set(NS.ROSTER, 'query', function refuseOthers({ account, from }: AccountIqRequest) {
+      throw new StanzaError(rosters.sharesPresenceWith(account, from.bare) ? 'forbidden' : 'service-unavailable');
     });
 
     // 2.3, 2.4

@@ -6,7 +6,7 @@ import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { RosterItem } from '../../storage/rosters.ts';
 import { defineModule } from '../module.ts';
 import type { Account } from '../routing/account.ts';
-import type { Subscription } from '../routing/pipeline.ts';
+import { Unanswered, type Subscription } from '../routing/pipeline.ts';
 import type { Session } from '../routing/session.ts';
 import { RosterPushes } from '../services/roster-pushes.ts';
 import { Rosters } from '../services/rosters.ts';
@@ -76,7 +76,8 @@ export const subscriptions = defineModule({
       if (contact.bare === account.jid.bare) return;
       const wasSubscriber = rosters.hasSubscriptionFrom(account, contact.bare);
       const item = rosters.of(account).item(contact.bare);
-      const { state, isChanged, passes, reply } = inbound(type, keptRequest(stanza), item);
+      const request = type === 'subscribe' ? keptRequest(stanza) : '';
+      const { state, isChanged, passes, reply } = inbound(type, request, item);
       const push = isChanged ? await change(account, contact.bare, state) : undefined;
       if (passes) {
         // 3.1.3 and 2.2, implementation note: requests go to available resources; 3.1.6, 3.2.3, 3.3.3: the rest to
@@ -112,7 +113,8 @@ export const subscriptions = defineModule({
         throw new StanzaError('not-allowed', 'The roster is full');
       }
       if (!isListed && existing === undefined && roster.strangers >= MAX_STRANGERS) {
-        throw new StanzaError('resource-constraint', 'Too many requests wait for an answer');
+        // An error would tell that the account exists (8.5.1, RFC 6120 13.11).
+        throw new Unanswered('too many requests wait for an answer');
       }
       const item: RosterItem = { name: '', groups: [], ...existing, jid, ...state, isListed };
       const isSeen = isListed && !looksTheSame(item, existing);

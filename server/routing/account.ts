@@ -10,6 +10,14 @@ export interface Inbound {
   readonly stanza: Stanza;
   /** Undefined where nobody waits for an answer: the server's own stanzas. */
   readonly receipt: Receipt | undefined;
+  /** Where it comes from a session of ours: how it left there. */
+  readonly sent?: SentStanza | undefined;
+}
+
+/** A stanza as a session sent it, before the recipient's side amended it. */
+export interface SentStanza {
+  readonly session: Session;
+  readonly stanza: Stanza;
 }
 
 /** A stanza on its way out of one of the account's sessions. */
@@ -26,7 +34,8 @@ export interface AccountEvents {
 
 export type AccountState =
   | 'loading' // whether it exists is still being read
-  | 'absent' // no such user, or disabled
+  | 'absent' // no such user
+  | 'disabled' // answered for as if absent; only who sees its presence is told that it is away
   | 'unreadable' // the store does not tell at the moment
   | 'present';
 

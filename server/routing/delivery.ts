@@ -1,5 +1,6 @@
 import type { Jid } from '../../stanzas/jid.ts';
-import type { MessageType } from '../../stanzas/stanza.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+import { messageType, type MessageType, type Stanza } from '../../stanzas/stanza.ts';
 
 /** What the delivery rules need to know of a session. */
 export interface Resource {
@@ -47,6 +48,25 @@ export function messageFate<R extends Resource>(type: MessageType, to: Jid, reso
       const most = mostAvailable(resources);
       return most.length === 0 ? STORE : { kind: 'deliver', to: most };
     }
+  }
+}
+
+/**
+ * Whether a stranger hears that a message for nobody has not arrived: where there is no such account, and where a
+ * resource is addressed that is not there. An error must not tell an account from none, nor a resource from none (8.1,
+ * RFC 6120 13.10.2 and 13.11), so it is sent only where an account that is there would refuse as well, and for words
+ * that would be lost: who tries to find out by those shows themselves.
+ */
+export function isRefusedToStrangers(message: Stanza): boolean {
+  switch (messageType(message)) {
+    case 'normal':
+    case 'chat':
+      return message.hasChild('body', NS.CLIENT);
+    case 'groupchat':
+      return message.to!.isBare; // 8.5.2.1.1, 8.5.2.2.1
+    case 'headline':
+    case 'error':
+      return false;
   }
 }
 

@@ -4,7 +4,15 @@ import type { Stanza } from '../../stanzas/stanza.ts';
 import type { Account } from './account.ts';
 import type { Session } from './session.ts';
 
-/** May refuse a stanza by throwing StanzaError. A screen that fails otherwise refuses as well: screens fail closed. */
+/** Thrown by a screen to drop a stanza without a word, where an error would tell the sender too much. */
+export class Unanswered extends Error {
+  override readonly name = 'Unanswered';
+}
+
+/**
+ * May refuse a stanza by throwing StanzaError, or drop it by throwing Unanswered. A screen that fails otherwise refuses as
+ * well: screens fail closed.
+ */
 export type Screen<Owner> = (stanza: Stanza, owner: Owner) => void | Promise<void>;
 
 /** Edits of the child table: what an amendment may change. */

@@ -1,14 +1,15 @@
 import type { Element } from '../../stanzas/element.ts';
 import { tryParseJid, type Jid } from '../../stanzas/jid.ts';
 import { withoutForgedSequence } from '../../stanzas/sequence.ts';
-import type { Stanza } from '../../stanzas/stanza.ts';
+import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { StreamError } from '../../stanzas/stream-error.ts';
 import type { Log } from '../log.ts';
 import type { Acceptance } from './acceptance.ts';
 import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
-import type { IqTable } from './iq-table.ts';
-import { amend, runScreens, type Pipeline, type ReceivedPresence, type SentPresence } from './pipeline.ts';
+import { isRefusedToStrangers } from './delivery.ts';
+import type { IqTable, SelfIqRequest } from './iq-table.ts';
+import { amend, runScreens, Unanswered, type Pipeline, type ReceivedPresence, type SentPresence } from './pipeline.ts';
 import type { Receipt } from './receipt.ts';
 import type { Session } from './session.ts';
 import type { SessionTable } from './session-table.ts';
@@ -75,11 +76,15 @@ export class Router implements AccountEvents {
   /**
    * The error exit: answers the stanza with the error, unless it is itself an answer (RFC 6120 8.3.1 rule 8), and settles
    * the receipt. What is no StanzaError is a bug: logged, answered `internal-server-error`.
+   * @param to the session that is answered, where it must be none that has taken its address since
    */
-  answer(stanza: Stanza, error: unknown, receipt?: Receipt): void {
+  answer(stanza: Stanza, error: unknown, receipt?: Receipt, to?: Session): void {
     try {
+      if (error instanceof Unanswered) return;
       const known = error instanceof StanzaError ? error : this.#reportBug(stanza, error);
-      if (mayAnswer(stanza) && stanza.from !== undefined) this.route(stanza.errorReply(known));
+      if (!mayAnswer(stanza) || stanza.from === undefined) return;
+      if (to === undefined) this.route(stanza.errorReply(known));
+      else this.deliverTo(to, stanza.errorReply(known));
     } finally {
       receipt?.settle();
     }
@@ -100,8 +105,10 @@ export class Router implements AccountEvents {
   /** Step 6 for one stanza to an account. Never throws. */
   receive(account: Account, item: Inbound): void | Promise<void> {
     const { pipeline } = this.#options;
-    return this.#guarded(item.stanza, item.receipt, () => {
-      if (account.state === 'absent') {
+    const step = (): void | Promise<void> => {
+      // RFC 6121 4.3.2: to a subscriber, "unsubscribed" would end for good what is only suspended
+      const isAsIfAbsent = account.state === 'disabled' && !isProbe(item.stanza);
+      if (account.state === 'absent' || isAsIfAbsent) {
         this.#receiveForNobody(item);
         return;
       }
@@ -109,7 +116,8 @@ export class Router implements AccountEvents {
       const screening = runScreens(pipeline.screenReceived, item.stanza, account);
       if (screening === undefined) return this.#receiveScreened(account, item);
       return screening.then(() => this.#receiveScreened(account, item));
-    });
+    };
+    return this.#guarded(item.stanza, item.receipt, step, item.stanza.kind === 'iq' ? item.sent?.session : undefined);
   }
 
   overflowed(session: Session): void {
@@ -128,6 +136,11 @@ export class Router implements AccountEvents {
 
   #dispatch(session: Session, screened: Stanza, receipt: Receipt | undefined): void | Promise<void> {
     const { pipeline } = this.#options;
+    if (isOfPresence(screened) && !session.account.sessions.includes(session)) {
+      // RFC 6121 4.5.2, 4.6.3: it has become unavailable already, and nobody would ever take back what came behind that
+      receipt?.settle();
+      return;
+    }
     let stanza = amend(pipeline.amendSent, screened, session);
     switch (stanza.kind) {
       case 'presence':
@@ -139,7 +152,9 @@ export class Router implements AccountEvents {
         return;
       case 'iq':
         // RFC 6120 10.3.3: so is an IQ
-        this.route(stanza.to === undefined ? stanza.withHeader({ to: session.account.jid }) : stanza, receipt);
+        if (stanza.to === undefined) stanza = stanza.withHeader({ to: session.account.jid });
+        if (stanza.to!.full !== session.account.jid.full) this.route(stanza, receipt);
+        else this.#receiveLocally(session.account, { stanza, receipt, sent: { session, stanza } });
         return;
     }
   }
@@ -170,7 +185,7 @@ export class Router implements AccountEvents {
       case 'presence':
         return this.#receivePresence(account, stanza, item.receipt);
       case 'iq':
-        this.#receiveIq(account, stanza, item.receipt);
+        this.#receiveIq(account, stanza, item.receipt, item.sent?.session);
     }
   }
 
@@ -185,10 +200,17 @@ export class Router implements AccountEvents {
       );
   }
 
-  /** RFC 6121 8.5.1 */
+  /** RFC 6121 8.5.1, and wherever it leaves a choice just as for an account that does not know the sender (RFC 6120 13.11). */
   #receiveForNobody({ stanza, receipt }: Inbound): void {
-    if (stanza.kind === 'presence') receipt?.settle();
-    else throw new StanzaError('service-unavailable');
+    if (stanza.kind === 'iq' || (stanza.kind === 'message' && isRefusedToStrangers(stanza))) {
+      throw new StanzaError('service-unavailable');
+    }
+    // 8.5.1 (b), 4.3.2 rule 1
+    if (isProbe(stanza)) {
+      const header = { from: stanza.to!.toBare(), to: stanza.from!.toBare(), id: stanza.id, type: 'unsubscribed' };
+      this.route(Stanza.create('presence', header));
+    }
+    receipt?.settle();
   }
 
   #receivePresence(account: Account, stanza: Stanza, receipt: Receipt | undefined): void | Promise<void> {
@@ -216,7 +238,8 @@ export class Router implements AccountEvents {
     for (const session of account.sessions) if (session.isAvailable) this.deliverTo(session, stanza);
   }
 
-  #receiveIq(account: Account, stanza: Stanza, receipt: Receipt | undefined): void {
+  /** @param session the one it comes from, where that is of the same account */
+  #receiveIq(account: Account, stanza: Stanza, receipt: Receipt | undefined, session: Session | undefined): void {
     const to = stanza.to!;
     if (!to.isBare) {
       const session = account.session(to.full);
@@ -231,25 +254,26 @@ export class Router implements AccountEvents {
       receipt?.settle();
       return;
     }
+    // RFC 6120 13.11: a stranger is told the same as where there is no account, whatever the request looks like
+    if (session === undefined && stanza.children.length !== 1) throw new StanzaError('service-unavailable');
     const child = requestPayload(stanza);
     const from = stanza.from!;
-    const session = from.bare === account.jid.bare ? account.session(from.full) : undefined;
     if (session !== undefined) {
       const own = this.#options.iq.find('self', stanza.type, child.namespace, child.name);
       if (own !== undefined) {
-        // In its place among what the session is delivered, so that a roster never overtakes, or falls behind, a push.
-        this.#answerRequest(
-          stanza,
-          receipt,
-          () => own({ stanza, payload: stanza.parse(child), from, account, session }),
-          (reply) => this.deliverTo(session, reply),
-        );
+        const request = (): SelfIqRequest => ({ stanza, payload: stanza.parse(child), from, account, session });
+        this.#answerRequest(stanza, receipt, () => own(request()), session);
         return;
       }
     }
     const handler = this.#options.iq.find('account', stanza.type, child.namespace, child.name);
     if (handler === undefined) throw new StanzaError('service-unavailable');
-    this.#answerRequest(stanza, receipt, () => handler({ stanza, payload: stanza.parse(child), from, account }));
+    this.#answerRequest(
+      stanza,
+      receipt,
+      () => handler({ stanza, payload: stanza.parse(child), from, account }),
+      session,
+    );
   }
 
   /** RFC 6120 10.5.1 and 10.5.2: the server itself. */
@@ -268,29 +292,41 @@ export class Router implements AccountEvents {
     });
   }
 
-  /** Requests start in order; an answer that takes its time holds up nobody. */
+  /**
+   * Requests start in order; an answer that takes its time holds up nobody.
+   * @param session answered in its place among what it is delivered, so that a roster never overtakes, or falls behind, a
+   *   push; and nobody else, should it end before. Undefined where the answer is routed.
+   */
   #answerRequest(
     stanza: Stanza,
     receipt: Receipt | undefined,
     handle: () => Element | void | Promise<Element | void>,
-    deliver = (reply: Stanza): void => this.route(reply),
+    session?: Session,
   ): void {
     const reply = (answer: Element | void): void => {
-      deliver(stanza.reply('result', answer === undefined ? [] : [answer]));
+      const result = stanza.reply('result', answer === undefined ? [] : [answer]);
+      if (session === undefined) this.route(result);
+      else this.deliverTo(session, result);
       receipt?.settle();
     };
     const answer = handle();
-    if (answer instanceof Promise) answer.then(reply).catch((error: unknown) => this.answer(stanza, error, receipt));
-    else reply(answer);
+    if (answer instanceof Promise) {
+      answer.then(reply).catch((error: unknown) => this.answer(stanza, error, receipt, session));
+    } else reply(answer);
   }
 
   /** Nothing thrown below leaves here: a StanzaError is an answer, anything else a bug that harms only this stanza. */
-  #guarded(stanza: Stanza, receipt: Receipt | undefined, step: () => void | Promise<void>): void | Promise<void> {
+  #guarded(
+    stanza: Stanza,
+    receipt: Receipt | undefined,
+    step: () => void | Promise<void>,
+    session?: Session,
+  ): void | Promise<void> {
     try {
       const pending = step();
-      return pending?.catch((error: unknown) => this.answer(stanza, error, receipt));
+      return pending?.catch((error: unknown) => this.answer(stanza, error, receipt, session));
     } catch (error) {
-      this.answer(stanza, error, receipt);
+      this.answer(stanza, error, receipt, session);
     }
   }
 
@@ -323,6 +359,15 @@ function requestPayload(stanza: Stanza): NonNullable<Stanza['payload']> {
   const [child, ...more] = stanza.children;
   if (child === undefined || more.length > 0) throw new StanzaError('bad-request', 'A request has exactly one child');
   return child;
+}
+
+function isProbe({ kind, type }: Stanza): boolean {
+  return kind === 'presence' && type === 'probe';
+}
+
+/** Whether it is of one resource, rather than of the account or in answer to somebody (RFC 6121 4.7.1). */
+function isOfPresence({ kind, type }: Stanza): boolean {
+  return kind === 'presence' && (type === undefined || type === 'unavailable' || type === 'probe');
 }
 
 function sentPresenceKind({ type, to }: Stanza): SentPresence | undefined {

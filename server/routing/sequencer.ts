@@ -12,6 +12,8 @@ export class Sequencer {
   readonly #capacity: number;
   /** The last number given out, by chat; the chat loaded longest ago first. */
   readonly #last = new Map<string, number>();
+  /** One load for all who wait for a chat: a second one could bring back a number from before those given out since. */
+  readonly #loading = new Map<string, Promise<void>>();
 
   /** @param capacity how many chats are remembered; any other chat's counter is read from the store. */
   constructor(sequences: Sequences, commit: GroupCommit, capacity = 50_000) {
@@ -21,10 +23,18 @@ export class Sequencer {
     commit.onRefused(() => this.#last.clear());
   }
 
-  /** Makes `next` possible for this chat until the next turn of the loop. Undefined when it already is. */
+  /**
+   * Makes `next` possible for this chat; it may be impossible again in the next turn of the loop, after a refusal.
+   * Undefined when it already is. Rejects with StoreError.
+   */
   prepare(chat: string): Promise<void> | undefined {
     if (this.#last.has(chat)) return undefined;
-    return this.#load(chat);
+    let loading = this.#loading.get(chat);
+    if (loading === undefined) {
+      loading = this.#load(chat).finally(() => this.#loading.delete(chat));
+      this.#loading.set(chat, loading);
+    }
+    return loading;
   }
 
   /** The chat's next number; the writes that make it last are added to `writes`. The chat must have been prepared. */
@@ -38,11 +48,10 @@ export class Sequencer {
   }
 
   async #load(chat: string): Promise<void> {
-    // A chat that was forgotten may have a number on its way to the disk; behind this flush the store knows it.
+    // A chat that was forgotten may have a number on its way to the disk; behind this flush the store knows it, and none
+    // is given out until it has been read.
     await this.#commit.flush();
     const stored = await this.#sequences.load(chat);
-    // Both sides of a chat may have asked at once: whoever came first has perhaps given out numbers already.
-    if (this.#last.has(chat)) return;
     if (this.#last.size >= this.#capacity) this.#forgetOldest();
     this.#last.set(chat, stored);
   }

@@ -115,7 +115,7 @@ export class SessionTable {
     const account = this.#accounts.get(bare);
     if (account === undefined) return;
     await account.loaded;
-    account.state = 'absent';
+    account.state = 'disabled'; // what becomes of it is read again by whoever asks next
     for (const session of account.sessions) endSession(session);
     await this.#options.storage.commit.flush();
     await this.saveCursors();
@@ -168,8 +168,11 @@ export class SessionTable {
     const bare = account.jid.bare;
     try {
       const record = await storage.accounts.get(bare);
-      if (record === undefined || record.disabled) {
+      if (record === undefined) {
         account.state = 'absent';
+      } else if (record.disabled) {
+        await Promise.all(this.#loaders.map((load) => load(account)));
+        account.state = 'disabled';
       } else {
         const [usage, cursor] = await Promise.all([storage.log.pendingUsage(bare), storage.log.cursor(bare)]);
         account.pending.load({ ...usage, cursor });

@@ -61,13 +61,21 @@ export function inbound(type: Subscription, bytes: string, state: SubscriptionSt
       return transition(state, { ...sides, request: bytes }, true);
     case 'unsubscribe': // A.3.2
       if (!sides.from && sides.request === undefined) return transition(state, sides, false);
-      return transition(state, { ...sides, from: false, request: undefined }, true, 'unsubscribed');
+      return transition(state, { ...sides, from: false, request: undefined }, true, withdrawalReply(sides));
     case 'subscribed': // A.3.3
       if (!sides.ask) return transition(state, sides, false);
       return transition(state, { ...sides, to: true, ask: false }, true);
     case 'unsubscribed': // A.3.4
       return transition(state, { ...sides, to: false, ask: false }, sides.to || sides.ask);
   }
+}
+
+/**
+ * Deviation from A.3.2 [1], as 3.3.3 has it: who only takes a request back is not answered, because a stranger could
+ * tell by the answer that the account exists (8.5.1, RFC 6120 13.11). Whom the user has asked, or sees, knows it anyway.
+ */
+function withdrawalReply({ from, to, ask }: Sides): 'unsubscribed' | undefined {
+  return from || to || ask ? 'unsubscribed' : undefined;
 }
 
 function sidesOf({ subscription, ask, request, approved }: SubscriptionState): Sides {

@@ -101,13 +101,18 @@ describe('RFC 6121 2: the roster', () => {
     });
   }
 
-  it('2.3.3: a roster set by another user is forbidden', async () => {
+  it('2.3.3: a roster set by a contact is forbidden, changes nothing, and by a stranger is no service', async () => {
     const romeo = await stage.actor(`${ROMEO}/orchard`);
-    await romeo.send(
-      `<iq id='x' to='${JULIET}' type='set'><query xmlns='jabber:iq:roster'><item jid='${ROMEO}'/></query></iq>`,
-    );
+    const steal = `<iq id='x' to='${JULIET}' type='set'><query xmlns='jabber:iq:roster'><item jid='${ROMEO}'/></query></iq>`;
+    await romeo.send(steal);
+    expectError(romeo.take(), 'service-unavailable');
+    await romeo.send(`<presence to='${JULIET}' type='subscribe'/>`);
+    await balcony.send(`<presence to='${ROMEO}' type='subscribed'/>`);
+    const before = await get(balcony);
+    romeo.take();
+    await romeo.send(steal);
     expectError(romeo.take(), 'forbidden');
-    expect(await get(balcony)).to.include(`ver='0'/>`);
+    expect(await get(balcony)).to.equal(before);
   });
 
   it('holds so many contacts, and lets those that are there be changed', async () => {

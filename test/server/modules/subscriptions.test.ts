@@ -114,9 +114,9 @@ describe('RFC 6121 3: presence subscriptions', () => {
       await stage.receive(`<presence from='stranger-${n}@example.org' to='${JULIET}' type='subscribe'/>`);
     }
     expect(stage.takeAbroad()).to.deep.equal([]);
-    await stage.receive(`<presence from='one-more@example.org' to='${JULIET}' type='subscribe'/>`);
-    expect(stage.takeAbroad().join('')).to.include('resource-constraint');
     juliet.take();
+    await stage.receive(`<presence from='one-more@example.org' to='${JULIET}' type='subscribe'/>`);
+    expect([...juliet.take(), ...stage.takeAbroad()]).to.deep.equal([]);
     await juliet.send(`<presence to='${ROMEO}' type='subscribe'/>`);
     expect(brief(juliet.take())).to.include(`push jid=${ROMEO} subscription=none ask=subscribe`);
   }).timeout(2e4);
@@ -173,7 +173,7 @@ describe('RFC 6121 3: presence subscriptions', () => {
   it('3.3.3: withdrawing a request removes its record, and shows the stranger no resource', async () => {
     await stage.receive(`<presence from='mercutio@example.org' to='${JULIET}' type='subscribe'/>`);
     await stage.receive(`<presence from='mercutio@example.org' to='${JULIET}' type='unsubscribe'/>`);
-    expect(brief(stage.takeAbroad())).to.deep.equal([`unsubscribed from ${JULIET}`]);
+    expect(stage.takeAbroad()).to.deep.equal([]);
     const chamber = await stage.actor(`${JULIET}/chamber`);
     await chamber.send('<presence/>');
     expect(chamber.take().join('')).not.to.include('mercutio');

@@ -1,0 +1,117 @@
+import { expect } from 'chai';
+import { Sequencer } from '../../../server/routing/sequencer.ts';
+import { MemoryStore } from '../../../storage/backends/memory.ts';
+import { StoreError, type Key, type Write } from '../../../storage/ordered-store.ts';
+import { storageOver, type Storage } from '../../../storage/storage.ts';
+
+const CHAT = 'juliet@example.com romeo@example.net';
+
+/** A store whose reads wait until they are let go, and whose writes fail when told to. */
+class SlowReader extends MemoryStore {
+  failsWriting = false;
+  failsReading = false;
+  readonly reads: (() => void)[] = [];
+
+  override async getMany(keys: readonly Key[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const found = await super.getMany(keys);
+    await new Promise<void>((resolve) => this.reads.push(resolve));
+    if (this.failsReading) throw new StoreError('failed', 'the disk does not answer');
+    return found;
+  }
+
+  override async write(batch: readonly Write[]): Promise<void> {
+    if (this.failsWriting) throw new StoreError('full', 'the disk is full');
+    await super.write(batch);
+  }
+}
+
+describe('the sequencer', () => {
+  let store: SlowReader;
+  let storage: Storage;
+  let sequencer: Sequencer;
+  beforeEach(() => {
+    store = new SlowReader();
+    storage = storageOver(store);
+    sequencer = new Sequencer(storage.sequences, storage.commit, 2);
+  });
+
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  /** Lets reads go, those as well that begin meanwhile, until the promise settles. */
+  const reading = async <T>(done: Promise<T>): Promise<T> => {
+    const progress = { isDone: false };
+    const settled = done.finally(() => (progress.isDone = true));
+    settled.catch(() => undefined);
+    while (!progress.isDone) {
+      for (const go of store.reads.splice(0)) go();
+      await turn();
+    }
+    return settled;
+  };
+  /** The next number, with the writes that make it last under way. */
+  const give = async (chat = CHAT): Promise<{ n: number; committed: Promise<void> }> => {
+    for (;;) {
+      const pending = sequencer.prepare(chat);
+      if (pending === undefined) break;
+      await reading(pending);
+    }
+    const writes: Write[] = [];
+    const n = sequencer.next(chat, writes);
+    return { n, committed: storage.commit.write(writes) };
+  };
+
+  it('counts each chat from 1, and goes on where the store has it', async () => {
+    expect([(await give()).n, (await give()).n, (await give('lobby@example.com')).n]).to.deep.equal([1, 2, 1]);
+    await storage.commit.flush();
+    sequencer = new Sequencer(storage.sequences, storage.commit);
+    expect((await give()).n).to.equal(3);
+  });
+
+  it('gives the number of a refused batch to the next message', async () => {
+    await (
+      await give()
+    ).committed;
+    store.failsWriting = true;
+    const refused = await give();
+    const error = await refused.committed.catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(StoreError);
+    store.failsWriting = false;
+    expect([refused.n, (await give()).n]).to.deep.equal([2, 2]);
+  });
+
+  it('gives no number twice, though two waited for the chat and others were refused between', async () => {
+    const one = sequencer.prepare(CHAT)!;
+    await turn();
+    await turn();
+    const other = sequencer.prepare(CHAT)!;
+    await turn();
+    await turn();
+    store.reads.shift()!();
+    await one;
+    const writes: Write[] = [];
+    expect(sequencer.next(CHAT, writes)).to.equal(1);
+    await storage.commit.write(writes);
+    store.failsWriting = true;
+    await storage.commit.write([{ type: 'delete', key: Buffer.from('other') }]).catch(() => undefined);
+    store.failsWriting = false;
+    await reading(other);
+    expect((await give()).n).to.equal(2);
+  });
+
+  it('gives no number twice when a chat is forgotten with one on its way to the disk', async () => {
+    const first = await give();
+    const second = await give('lobby@example.com');
+    const third = await give('garden@example.com'); // capacity is 2
+    expect([first.n, second.n, third.n, (await give()).n]).to.deep.equal([1, 1, 1, 2]);
+    await Promise.all([first.committed, second.committed, third.committed]);
+    expect((await give('lobby@example.com')).n).to.equal(2);
+  });
+
+  it('tells all who wait when the store cannot be read, and reads again for the next', async () => {
+    store.failsReading = true;
+    const waiting = [sequencer.prepare(CHAT)!, sequencer.prepare(CHAT)!];
+    const outcomes = await reading(Promise.allSettled(waiting));
+    expect(outcomes.map(({ status }) => status)).to.deep.equal(['rejected', 'rejected']);
+    store.failsReading = false;
+    expect((await give()).n).to.equal(1);
+  });
+});
