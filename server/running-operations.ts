@@ -99,6 +99,16 @@ export class RunningOperations implements ServerOperations {
     return sessions.length;
   }
 
+  endClients(bareJid: string, clients: readonly string[]): number {
+    const { sessionClient } = this.#parts.core;
+    const sessions = this.#sessionsOf(Jid.parse(bareJid).bare).filter((session) =>
+      clients.includes(sessionClient.peek(session) ?? ''),
+    );
+    const error = new StreamError('not-authorized', 'The access of this client was revoked');
+    for (const session of sessions) this.#endSession(session, error);
+    return sessions.length;
+  }
+
   async accountChanged(bareJid: string, change: AccountChange): Promise<void> {
     const bare = Jid.parse(bareJid).bare;
     const end = (session: Session): void => {

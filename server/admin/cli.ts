@@ -13,6 +13,7 @@ import type { AccountSummary } from './commands/users.ts';
 import { openExecutor } from './executor.ts';
 import { CommandError, EXIT_CODE_MEANINGS, EXIT_CODES } from './exit-codes.ts';
 import { readNewPassword, type PasswordSource } from './password-input.ts';
+import { addTokenCommands } from './token-commands.ts';
 import { addTransferCommands } from './transfer-commands.ts';
 
 const LIST_PAGE = 500;
@@ -116,6 +117,7 @@ function program({ version, start }: CommandLineOptions): CommandLine {
       if (accounts.length > 0 || globals().json === true) print(userList, { accounts }, globals().json === true);
     });
 
+  addTokenCommands(line, run);
   const session = line.command('session').description('sessions of the running server');
   session
     .command('list')

@@ -68,6 +68,8 @@ export interface ServerOperations {
   sessions(): SessionSummary[];
   /** Ends the session of a full JID, or all of a bare JID; returns how many ended. */
   kick(jid: string, reason: string): number;
+  /** Ends the sessions that these clients of an account have bound, by the names of their tokens; returns how many ended. */
+  endClients(bareJid: string, clients: readonly string[]): number;
   /** Ends the account's sessions; resolves when nothing of theirs is on its way to the store any more. */
   accountChanged(bareJid: string, change: AccountChange): Promise<void>;
   /** Routes a message. Rejects with StanzaError, or an Error whose message the operator may read. */

@@ -10,7 +10,7 @@ export class TestClient {
   #socket: Socket;
   #wake: (() => void) | undefined;
 
-  private constructor(socket: Socket) {
+  constructor(socket: Socket) {
     this.#socket = socket;
     this.#listen();
   }

@@ -1,5 +1,6 @@
 import type { AnyCommand } from '../command.ts';
 import { inspect, pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
+import { tokenList, tokenRevoke } from './tokens.ts';
 import { userExport, userImport } from './user-transfer.ts';
 import { userAdd, userDisable, userEnable, userList, userPasswd, userRemove, userShow } from './users.ts';
 
@@ -9,5 +10,6 @@ export const COMMANDS: ReadonlyMap<string, AnyCommand> = new Map(
     ...[status, inspect, stop, reload, pipeline],
     ...[userAdd, userPasswd, userDisable, userEnable, userRemove, userList, userShow, userImport, userExport],
     ...[sessionList, sessionKick, send],
+    ...[tokenList, tokenRevoke],
   ].map((command: AnyCommand) => [command.name, command]),
 );
