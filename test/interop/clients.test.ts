@@ -66,6 +66,13 @@ describe('real clients', () => {
       return player;
     };
 
+    let failed: string | undefined;
+    beforeEach(() => {
+      if (failed !== undefined) throw new Error(`the play ends here: "${failed}" failed`);
+    });
+    afterEach(function () {
+      if (this.currentTest?.state === 'failed') failed = this.currentTest.title;
+    });
     after(async () => {
       for (const { client } of onStage) await client.end();
     });
