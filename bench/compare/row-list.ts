@@ -1,0 +1,27 @@
+import type { Row } from './row.ts';
+import { CHAT_ROWS } from './rows/chat.ts';
+import { GROWTH_ROWS } from './rows/growth.ts';
+import { LATENCY_ROWS } from './rows/latency.ts';
+import { LOGIN_ROWS } from './rows/logins.ts';
+import { memoryRows } from './rows/memory.ts';
+import { OFFLINE_ROWS } from './rows/offline.ts';
+import { START_UP_ROWS } from './rows/start-up.ts';
+import { STORM_ROWS } from './rows/storm.ts';
+
+/**
+ * Every row of the comparison, in the order of the report. Rows for rooms, and for cost as rosters and archives grow, join
+ * here: a file in rows/, a line in this list.
+ * @param nodeMajor the version of Node.js that runs Posthorn
+ */
+export function rowList(nodeMajor: number): readonly Row[] {
+  return [
+    ...CHAT_ROWS,
+    ...GROWTH_ROWS,
+    ...LATENCY_ROWS,
+    ...LOGIN_ROWS,
+    ...memoryRows(nodeMajor),
+    ...STORM_ROWS,
+    ...OFFLINE_ROWS,
+    ...START_UP_ROWS,
+  ];
+}

@@ -1,0 +1,98 @@
+import type { LoadGenerator } from '../load/load-generator.ts';
+import type { RunningServer, ServerName, Setting } from '../peers/peer.ts';
+
+/** How large the work is: the budgets' sizes, or smaller ones to see that everything runs. */
+export interface Scale {
+  readonly name: 'full' | 'quick';
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+  /** Connections of the rows that show growth. */
+  readonly active: readonly number[];
+  /** Connections of the memory rows, ascending. */
+  readonly idle: readonly number[];
+  /** How long memory may settle. */
+  readonly settleSeconds: number;
+  readonly logins: number;
+  readonly storm: number;
+  readonly away: number;
+  readonly messagesEach: number;
+}
+
+export const FULL: Scale = {
+  name: 'full',
+  warmUpSeconds: 3,
+  seconds: 5,
+  active: [100, 1000, 10_000],
+  idle: [5000, 18_000],
+  settleSeconds: 15,
+  logins: 3000,
+  storm: 5000,
+  away: 200,
+  messagesEach: 100,
+};
+
+export const QUICK: Scale = {
+  name: 'quick',
+  warmUpSeconds: 1,
+  seconds: 1.5,
+  active: [100, 1000],
+  idle: [500, 1000],
+  settleSeconds: 2,
+  logins: 300,
+  storm: 500,
+  away: 50,
+  messagesEach: 50,
+};
+
+/** What a row measures with. */
+export interface RowContext {
+  readonly server: RunningServer;
+  readonly load: LoadGenerator;
+  readonly scale: Scale;
+}
+
+/** One measured quantity. */
+export interface Figure {
+  readonly key: string;
+  /** A column's head, with the unit. */
+  readonly label: string;
+  readonly better: 'less' | 'more';
+  /** Explains another figure rather than being a result. */
+  readonly isAside?: boolean;
+}
+
+/** What a row is held to. */
+export type Goal =
+  /** Posthorn is better than this server at least so many times. */
+  | { readonly kind: 'ratio'; readonly figure: string; readonly server: ServerName; readonly times: number }
+  /** Posthorn stays under a limit. */
+  | { readonly kind: 'limit'; readonly figure: string; readonly atMost: number }
+  /** Posthorn's figure stays within a multiple of another of its own. */
+  | { readonly kind: 'growth'; readonly figure: string; readonly base: string; readonly atMost: number };
+
+export type Values = Readonly<Record<string, number>>;
+
+/** A line of the budget table, and how it is measured. */
+export interface Row {
+  readonly id: string;
+  readonly title: string;
+  /** What is switched off or differs between the servers. */
+  readonly note: string;
+  readonly setting: Setting;
+  /** Whether it needs a server that has done nothing before. */
+  readonly isFresh: boolean;
+  figures(scale: Scale): readonly Figure[];
+  goals(scale: Scale): readonly Goal[];
+  /** Accounts it needs. */
+  users(scale: Scale): number;
+  measure(context: RowContext): Promise<Values>;
+}
+
+export const HISTORY_OFF: Setting = { history: false, durability: 'process' };
+export const HISTORY_PROCESS: Setting = { history: true, durability: 'process' };
+export const HISTORY_SYNC: Setting = { history: true, durability: 'sync' };
+
+/** The same goal against both other servers. */
+export function againstBoth(figure: string, times: number): readonly Goal[] {
+  return (['ejabberd', 'prosody'] as const).map((server) => ({ kind: 'ratio', figure, server, times }));
+}

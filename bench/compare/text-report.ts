@@ -1,0 +1,44 @@
+import { verdicts, type Results } from './results.ts';
+import type { Row, Scale } from './row.ts';
+
+const NUMBER_FORMAT = new Intl.NumberFormat('en', { maximumSignificantDigits: 3, useGrouping: false });
+
+/** A value as people read it. */
+export function numberText(value: number): string {
+  return Number.isNaN(value) ? '-' : NUMBER_FORMAT.format(value);
+}
+
+/** A row as a table of its figures, its goals and its note. */
+export function rowText(row: Row, results: Results, scale: Scale): string {
+  const figures = row.figures(scale);
+  const table = [
+    ['', ...figures.map(({ label }) => label)],
+    ...results.labels(row).map((label) => {
+      const values = results.medians(row, label, scale);
+      return [label, ...figures.map(({ key }) => numberText(values?.[key] ?? NaN))];
+    }),
+  ];
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((cells) => cells[column]!.length)));
+  const lines = table.map((cells) =>
+    cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('  '),
+  );
+  return [
+    `${row.id}: ${row.title}`,
+    ...lines.map((line) => `  ${line}`),
+    ...verdicts(row, results, scale).map(({ text, isMet }) => `  ${markOf(isMet)} ${text}`),
+    ...failuresOf(row, results).map((text) => `  FAILED ${text}`),
+    `  (${row.note})`,
+  ].join('\n');
+}
+
+/** How a verdict is shown. */
+export function markOf(isMet: boolean | undefined): string {
+  if (isMet === undefined) return '----';
+  return isMet ? 'pass' : 'FAIL';
+}
+
+/** What went wrong in a row, server by server. */
+export function failuresOf(row: Row, results: Results): readonly string[] {
+  const servers = Object.entries(results.rows.get(row.id)?.servers ?? {});
+  return servers.flatMap(([label, { failures }]) => failures.map((text) => `${label}: ${text}`));
+}
