@@ -94,12 +94,11 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   received(chunk: Buffer): void {
     const now = this.context.clock.monotonic();
     this.#timeouts.heard(now);
-    if (this.connection.bufferedBytes > this.context.config.limits.maxQueueBytes) {
-      // Who sends on without reading the answers would have us keep them all.
+    if (this.connection.bufferedBytes > 2 * this.context.config.limits.maxQueueBytes) {
+      // Who sends on without reading the answers would have us keep them all. Twice: a resumed session's queue is written
+      // at once, with its tags.
       this.closeWithError(new StreamError('resource-constraint', 'Too much waits for this client'));
-      return;
-    }
-    if (this.#isStopped) {
+    } else if (this.#isStopped) {
       this.#held.push(Buffer.from(chunk));
       this.connection.pause();
     } else this.#take(chunk);

@@ -90,6 +90,11 @@ export class TestClient {
     return client;
   }
 
+  /** What is below it, for who does with it what no client should. */
+  get socket(): Socket {
+    return this.#socket;
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }

@@ -130,7 +130,7 @@ describe('server/streams: what a client sends once it is in (RFC 6120 8, 11)', (
     it('end who sends on without reading the answers, with resource-constraint (4.9.3.17)', async () => {
       juliet.send(`<enable xmlns='urn:xmpp:sm:3'/>`);
       await juliet.until(/<enabled[^>]*>/);
-      juliet.connection.stalledBytes = 8 * 1024 * 1024 + 1;
+      juliet.connection.stalledBytes = 16 * 1024 * 1024 + 1;
       juliet.send(`<r xmlns='urn:xmpp:sm:3'/>`);
       expect(await juliet.refusal()).to.equal('resource-constraint');
       expect(stage.core.table.sessionCount).to.equal(1);
