@@ -1,5 +1,6 @@
 import type { Config } from '../config/options.ts';
 import type { Element } from '../stanzas/element.ts';
+import type { Stanza } from '../stanzas/stanza.ts';
 import { StreamError } from '../stanzas/stream-error.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Clock } from './clock.ts';
@@ -9,8 +10,11 @@ import type { Module, ServiceClass } from './module.ts';
 import { loadModules } from './module-loader.ts';
 import { Acceptance } from './routing/acceptance.ts';
 import { BindFeatures } from './routing/bind-features.ts';
+import { ArchiveIds } from './routing/archive-ids.ts';
 import { IqTable } from './routing/iq-table.ts';
+import { MessageDelivery } from './routing/message-delivery.ts';
 import { Pipeline } from './routing/pipeline.ts';
+import { Recorder } from './routing/recorder.ts';
 import { ResumableSessions } from './routing/resumable-sessions.ts';
 import { Router } from './routing/router.ts';
 import { Sequencer } from './routing/sequencer.ts';
@@ -29,6 +33,8 @@ export interface CoreOptions {
   readonly modules: readonly Module[];
   /** An id nobody can guess. */
   readonly randomId: () => string;
+  /** A secret of the server, of ARCHIVE_ID_KEY_BYTES. */
+  readonly archiveIdKey: Uint8Array;
 }
 
 /** The server without its sockets: routing, services and modules, tied together. */
@@ -50,23 +56,37 @@ export interface Core {
 }
 
 /** Builds the routing core over a store and sets the modules up in it. */
-export function createCore({ config, storage, clock, log, modules, randomId }: CoreOptions): Core {
+export function createCore({ config, storage, clock, log, modules, randomId, archiveIdKey }: CoreOptions): Core {
   const table = new SessionTable({ storage, placement: oneProcess, clock, log });
   const pipeline = new Pipeline();
   const iq = new IqTable();
-  const acceptance = new Acceptance({
+  const domains = new Set(config.domains);
+  const isLocalDomain = (domain: string): boolean => domains.has(domain);
+  const refuse = (stanza: Stanza, error: unknown): void => router.answer(stanza, error);
+  const history = config.messages.history === 'on';
+  const archiveIds = new ArchiveIds(archiveIdKey);
+  const recorder = new Recorder({
     commit: storage.commit,
     messageLog: storage.log,
     sequencer: new Sequencer(storage.sequences, storage.commit),
+    pipeline,
     clock,
+    history,
+    isLocalDomain,
+  });
+  const acceptance = new Acceptance({
+    recorder,
+    delivery: new MessageDelivery({ pipeline, archiveIds, clock, log, refuse }),
     log,
-    history: config.messages.history === 'on',
+    history,
     maxOfflineMessages: config.offline.maxMessages,
     maxOfflineBytes: config.offline.maxBytes,
-    refuse: (stanza, error) => router.answer(stanza, error),
+    currentAccount: (account) => (table.peek(account.jid.bare) === account ? account : table.account(account.jid)),
+    isLocalDomain,
+    refuse,
   });
   const router: Router = new Router({
-    domains: new Set(config.domains),
+    domains,
     table,
     pipeline,
     iq,
@@ -95,6 +115,7 @@ export function createCore({ config, storage, clock, log, modules, randomId }: C
     pipeline,
     router,
     acceptance,
+    archiveIds,
     table,
     features,
     streamFeatures,

@@ -1,6 +1,7 @@
 import type { Module } from './module.ts';
 import { capabilities } from './modules/capabilities.ts';
 import { clientState } from './modules/client-state.ts';
+import { carbons } from './modules/carbons.ts';
 import { contactAddresses } from './modules/contact-addresses.ts';
 import { disco } from './modules/disco.ts';
 import { offline } from './modules/offline.ts';
@@ -19,6 +20,7 @@ export const MODULES: readonly Module[] = [
   subscriptions,
   presence,
   offline,
+  carbons,
   disco, // describes what the modules around it declare; asked only once all are set up
   capabilities,
   contactAddresses,

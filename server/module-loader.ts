@@ -6,6 +6,7 @@ import type { Log } from './log.ts';
 import type { IqRegistrar, Module, ModuleApi, ServiceClass } from './module.ts';
 import type { Acceptance } from './routing/acceptance.ts';
 import type { BindFeatures } from './routing/bind-features.ts';
+import type { ArchiveIds } from './routing/archive-ids.ts';
 import type { IqRequests, IqTable, IqTarget } from './routing/iq-table.ts';
 import type { Pipeline } from './routing/pipeline.ts';
 import type { Router } from './routing/router.ts';
@@ -24,6 +25,7 @@ export interface ModuleHost {
   readonly pipeline: Pipeline;
   readonly router: Router;
   readonly acceptance: Acceptance;
+  readonly archiveIds: ArchiveIds;
   readonly table: SessionTable;
   readonly features: Features;
   /** Features of authenticated streams, in the order of the modules. */
@@ -82,6 +84,15 @@ function apiFor(host: ModuleHost): ModuleApi {
     amend: {
       sent: (amendment) => void pipeline.amendSent.push(amendment),
       received: (amendment) => void pipeline.amendReceived.push(amendment),
+    },
+    copy: {
+      sent: (copier) => void pipeline.copySent.push(copier),
+      received: (copier) => void pipeline.copyReceived.push(copier),
+    },
+    archive: {
+      policy: (policy) => void pipeline.archiving.push(policy),
+      archived: (handler) => void pipeline.archived.push(handler),
+      ids: host.archiveIds,
     },
     presence: {
       sent: (kind, handler) => addOnce(pipeline.presenceSent, kind, handler),

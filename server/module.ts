@@ -7,7 +7,17 @@ import type { Log } from './log.ts';
 import type { Account } from './routing/account.ts';
 import type { BindFeature, BindMetadata } from './routing/bind-features.ts';
 import type { AccountIqRequest, IqHandler, IqRequest, SelfIqRequest } from './routing/iq-table.ts';
-import type { Amendment, PresenceHandler, ReceivedPresence, Screen, SentPresence } from './routing/pipeline.ts';
+import type { ArchiveIds } from './routing/archive-ids.ts';
+import type {
+  Amendment,
+  ArchivedHandler,
+  ArchivingPolicy,
+  Copier,
+  PresenceHandler,
+  ReceivedPresence,
+  Screen,
+  SentPresence,
+} from './routing/pipeline.ts';
 import type { Session } from './routing/session.ts';
 import type { Slot, SlotSaving } from './routing/slot.ts';
 import type { DiscoTarget, Identity } from './services/features.ts';
@@ -63,6 +73,21 @@ export interface ModuleApi {
   readonly amend: {
     readonly sent: (amendment: Amendment<Session>) => void;
     readonly received: (amendment: Amendment<Account>) => void;
+  };
+  /** Sends copies of messages to further sessions of their account. */
+  readonly copy: {
+    /** Of what one of its sessions sent. */
+    readonly sent: (copier: Copier) => void;
+    /** Of what it received. */
+    readonly received: (copier: Copier) => void;
+  };
+  readonly archive: {
+    /** May keep what an account exchanges with a contact out of its archive; one refusal suffices. */
+    readonly policy: (policy: ArchivingPolicy) => void;
+    /** Hears of each message in an account's archive, after the commit. */
+    readonly archived: (handler: ArchivedHandler) => void;
+    /** Makes and reads the ids of archived messages. */
+    readonly ids: ArchiveIds;
   };
   readonly presence: {
     /** Takes presence of this kind that a session sends. One module per kind. */

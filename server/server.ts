@@ -13,6 +13,7 @@ import { startOperations, type Health } from './http/operations-server.ts';
 import type { Log } from './log.ts';
 import { MODULES } from './module-list.ts';
 import { RunningOperations } from './running-operations.ts';
+import { ARCHIVE_ID_KEY_BYTES } from './routing/archive-ids.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
 import { PasswordWork } from './sasl/password-work.ts';
 import { Tokens } from './sasl/tokens.ts';
@@ -70,7 +71,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     contexts.watch();
     opened.push(contexts);
-    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId });
+    const archiveIdKey = await storage.serverKeys.secret('archive-ids', ARCHIVE_ID_KEY_BYTES);
+    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId, archiveIdKey });
     const restored = await core.restoreSessions();
     if (restored > 0) log.info({ sessions: restored }, 'saved sessions wait for their clients');
     const streams = new Set<ClientStream>();

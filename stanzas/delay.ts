@@ -14,8 +14,8 @@ export function withDelay(stanza: Stanza, from: string, timeUs: number): Stanza 
   return stanza.withChild('delay', NS.DELAY, bytes);
 }
 
-/** XEP-0082 DateTime in UTC with microseconds. */
-function dateTime(timeUs: number): string {
+/** XEP-0082 DateTime in UTC with microseconds, of microseconds since the epoch. */
+export function dateTime(timeUs: number): string {
   const milliseconds = Math.floor(timeUs / 1000);
   const rest = String(timeUs - milliseconds * 1000).padStart(3, '0');
   return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`;

@@ -26,6 +26,7 @@ export const NS = {
   MUC_USER: 'http://jabber.org/protocol/muc#user', // XEP-0045
   PRIVATE: 'jabber:iq:private', // XEP-0049
   PUBSUB_EVENT: 'http://jabber.org/protocol/pubsub#event', // XEP-0060
+  RESULT_SET: 'http://jabber.org/protocol/rsm', // XEP-0059
   CHAT_STATES: 'http://jabber.org/protocol/chatstates', // XEP-0085
   VERSION: 'jabber:iq:version', // XEP-0092
   CAPS: 'http://jabber.org/protocol/caps', // XEP-0115
@@ -38,12 +39,14 @@ export const NS = {
   DELAY: 'urn:xmpp:delay', // XEP-0203
   CARBONS: 'urn:xmpp:carbons:2', // XEP-0280
   FORWARD: 'urn:xmpp:forward:0', // XEP-0297
+  MAM: 'urn:xmpp:mam:2', // XEP-0313
   HINTS: 'urn:xmpp:hints', // XEP-0334
   CLIENT_STATE: 'urn:xmpp:csi:0', // XEP-0352
   CHAT_MARKERS: 'urn:xmpp:chat-markers:0', // XEP-0333
   STANZA_ID: 'urn:xmpp:sid:0', // XEP-0359
   BIND2: 'urn:xmpp:bind:0', // XEP-0386
   SASL2: 'urn:xmpp:sasl:2', // XEP-0388
+  RETRACT: 'urn:xmpp:message-retract:1', // XEP-0424
   CHANNEL_BINDING: 'urn:xmpp:sasl-cb:0', // XEP-0440
   STREAM_LIMITS: 'urn:xmpp:stream-limits:0', // XEP-0478
   FAST: 'urn:xmpp:fast:0', // XEP-0484

@@ -37,6 +37,9 @@ export function keepingOf(message: Stanza): Keeping {
       if (name === 'no-store') return 'never';
       if (name === 'no-permanent-store') permanent = false;
       if (name === 'store') store = true;
+    } else if (namespace === NS.CARBONS || namespace === NS.MAM) {
+      // A copy made for one session, of a message that has its place already (XEP-0280 7 and 8, XEP-0313 4.2)
+      if (name === 'sent' || name === 'received' || name === 'result') return 'never';
     } else if (name === 'body' && namespace === NS.CLIENT) content = true;
     else if (CONTENT_NAMESPACES.has(namespace)) content = true;
   }

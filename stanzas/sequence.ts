@@ -11,9 +11,12 @@ import type { Stanza } from './stanza.ts';
  * @param n 1, 2, 3, ... without gaps, the same on all devices of both sides
  */
 export function withSequence(message: Stanza, by: string, chat: string, n: number): Stanza {
-  const bytes =
-    `<sequence xmlns='${NS.SEQUENCE}' by='${attribute(by)}' chat='${attribute(chat)}'` + ` n='${String(n)}'/>`;
-  return message.withChild('sequence', NS.SEQUENCE, bytes);
+  return message.withChild('sequence', NS.SEQUENCE, sequenceBytes(by, chat, n));
+}
+
+/** The same element as a byte string. */
+function sequenceBytes(by: string, chat: string, n: number): string {
+  return `<sequence xmlns='${NS.SEQUENCE}' by='${attribute(by)}' chat='${attribute(chat)}' n='${String(n)}'/>`;
 }
 
 /** Removes numbers that claim to be ours, before ours is written: a client may trust every `by` of its own server. */

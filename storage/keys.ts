@@ -18,6 +18,10 @@
  *   handled     id of a resumable session, UTF-8      -> how many of its stanzas are handled (resumptions.ts)
  *   sessions    id of a resumable session, UTF-8      -> the session, saved for a restart (resumptions.ts)
  *   tokens      name of the client, UTF-8             -> the tokens it was given (client-tokens.ts)
+ *   contacts    bare JID, UTF-8, 0x00, position       -> resource of the contact in an archived message (message-log.ts)
+ *   archives    nothing                               -> how much the archive holds, and its limits (archive-record.ts)
+ *   removals    last position removed, 8 bytes        -> what was removed from the archive, and why (archive-record.ts)
+ *   sendKeys    position in the sender's log, 8 bytes -> by what a message sent again is known (send-keys.ts)
  *
  * No string may contain U+0000. Numbers are safe integers, never negative.
  */
@@ -39,7 +43,10 @@ export const TABLES = {
   sequences: 7,
   handled: 8,
   sessions: 9,
-  // 10 to 13 are taken
+  contacts: 10,
+  archives: 11,
+  removals: 12,
+  sendKeys: 13,
   tokens: 14,
 } as const;
 
@@ -57,9 +64,14 @@ export const OWNER_TABLES: readonly Table[] = [
   'handled',
   'sessions',
   'tokens',
+  'contacts',
+  'archives',
+  'removals',
+  'sendKeys',
   'accounts',
 ];
 
+const POSITION_TABLES: ReadonlySet<Table> = new Set(['log', 'removals', 'sendKeys'] as const);
 const SHARD_AND_TABLE_LENGTH = 3;
 const POSITION_LENGTH = 8;
 const END_OF_OWNER = 0x00;
@@ -102,11 +114,57 @@ export function textKey(table: Table, owner: string, rest = ''): Key {
 
 /** The key of a position in an owner's part of a table. Throws RangeError for what is no safe positive integer or 0. */
 export function positionKey(table: Table, owner: string, position: number): Key {
-  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`${position} is no position`);
   const key = ownerPrefix(table, owner, POSITION_LENGTH);
+  writePosition(key, position);
+  return key;
+}
+
+/** At the end of the key. */
+function writePosition(key: Buffer, position: number): void {
+  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`${position} is no position`);
   const start = key.length - POSITION_LENGTH;
   key.writeUInt32BE(Math.floor(position / 0x1_0000_0000), start);
   key.writeUInt32BE(position >>> 0, start + 4);
+}
+
+/** The key of one message of a contact in an owner's archive. Throws RangeError as textKey and positionKey do. */
+export function contactKey(owner: string, contact: string, position: number): Key {
+  const key = contactPrefix(owner, contact, POSITION_LENGTH);
+  writePosition(key, position);
+  return key;
+}
+
+/** The messages of a contact between `after` and `before`, neither included; undefined where there is no bound. */
+export function contactRange(
+  owner: string,
+  contact: string,
+  after: number | undefined,
+  before: number | undefined,
+): Range {
+  const from = contactPrefix(owner, contact, 0);
+  const to = Buffer.from(from);
+  to[to.length - 1] = END_OF_OWNER + 1;
+  return {
+    from: after === undefined ? from : contactKey(owner, contact, after + 1),
+    to: before === undefined ? to : contactKey(owner, contact, before),
+  };
+}
+
+/** The position at the end of a contact's key. Throws StoreError `corrupt`. */
+export function positionOfContactKey(key: Key): number {
+  const { table, rest } = partsOf(key);
+  const at = rest.length - POSITION_LENGTH;
+  if (table !== 'contacts' || at < 1 || rest[at - 1] !== END_OF_OWNER) throw corruptKey(key);
+  return readPosition(key, rest.subarray(at));
+}
+
+function contactPrefix(owner: string, contact: string, restLength: number): Buffer {
+  refuseNul(contact);
+  const contactLength = Buffer.byteLength(contact, 'utf8');
+  const key = ownerPrefix('contacts', owner, contactLength + 1 + restLength);
+  const start = key.length - restLength - 1 - contactLength;
+  key.write(contact, start, 'utf8');
+  key[start + contactLength] = END_OF_OWNER;
   return key;
 }
 
@@ -171,6 +229,10 @@ export function restAsText(key: Key): string {
 export function restAsPosition(key: Key): number {
   const { rest } = partsOf(key);
   if (rest.length !== POSITION_LENGTH) throw corruptKey(key);
+  return readPosition(key, rest);
+}
+
+function readPosition(key: Key, rest: Uint8Array): number {
   const view = new DataView(rest.buffer, rest.byteOffset, rest.byteLength);
   const position = view.getUint32(0) * 0x1_0000_0000 + view.getUint32(4);
   if (!Number.isSafeInteger(position)) throw corruptKey(key);
@@ -183,7 +245,8 @@ export function describeKey(key: Key): string {
     const { table, owner, rest } = partsOf(key);
     const where = owner === '' ? table : `${table} of ${owner}`;
     if (rest.length === 0) return where;
-    return table === 'log' ? `${where} at ${restAsPosition(key)}` : `${where}: ${restAsText(key)}`;
+    if (table === 'contacts') return `${where} at ${positionOfContactKey(key)}`;
+    return POSITION_TABLES.has(table) ? `${where} at ${restAsPosition(key)}` : `${where}: ${restAsText(key)}`;
   } catch {
     return `key ${Buffer.from(key).toString('hex')}`;
   }

@@ -1,5 +1,5 @@
 import type { StorageAccess } from './access.ts';
-import { positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
+import { contactKey, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
 import { decodeEntry, encodeEntry, flagsOf, stanzaLengthOf } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
@@ -44,6 +44,7 @@ export interface TrimmedPiece {
 }
 
 const CURSOR_FORMAT = 1;
+const NO_RESOURCE = new Uint8Array();
 const USAGE_PAGE_ENTRIES = 64;
 
 /**
@@ -58,9 +59,22 @@ export class MessageLog {
     this.#access = access;
   }
 
-  /** Appends the entry. Throws RangeError for what cannot be written. */
-  appendWrites(owner: string, entry: LogEntry): Write[] {
-    return [{ type: 'put', key: positionKey('log', owner, entry.position), value: encodeEntry(entry) }];
+  /**
+   * Appends the entry; an archived one is also entered under its contact, so that a chat is found without its neighbours.
+   *
+   * @param contact the JID, bare or full, of the chat's other side as this message has it
+   * @throws RangeError for what cannot be written
+   */
+  appendWrites(owner: string, entry: LogEntry, contact = entry.peer): Write[] {
+    const { position } = entry;
+    const writes: Write[] = [{ type: 'put', key: positionKey('log', owner, position), value: encodeEntry(entry) }];
+    if (entry.flags.archived) {
+      const slash = contact.indexOf('/');
+      const bare = slash < 0 ? contact : contact.slice(0, slash);
+      const resource = slash < 0 ? NO_RESOURCE : Buffer.from(contact.slice(slash + 1), 'utf8');
+      writes.push({ type: 'put', key: contactKey(owner, bare, position), value: resource });
+    }
+    return writes;
   }
 
   /** Up to `limit` entries, archived or pending or neither: the reader chooses. */
@@ -88,16 +102,12 @@ export class MessageLog {
     return [{ type: 'put', key: cursorKey(owner), value: new RecordWriter(CURSOR_FORMAT).number(position).end() }];
   }
 
-  /**
-   * Deletes every entry up to `upTo` (inclusive), unread: only for a caller who knows that none of them is archived.
-   * Belongs into one batch with a cursor at or behind `upTo`, which keeps the positions from being used again.
-   */
-  trimWrites(owner: string, upTo: number): Write[] {
-    const { from, to } = positionRange('log', owner, undefined, upTo + 1);
-    return [{ type: 'deleteRange', from, to }];
+  /** Deletes entries that are not archived. Belongs into one batch with a cursor that has passed them. */
+  deleteWrites(owner: string, positions: readonly number[]): Write[] {
+    return positions.map((position) => ({ type: 'delete', key: positionKey('log', owner, position) }));
   }
 
-  /** Deletes the entries up to `upTo` that are not archived, piece by piece, so that a long log does not fill memory. */
+  /** Deletes what is not archived up to `upTo`, which the cursor has passed, piece by piece, so that a long log does not fill memory. */
   async trimUnarchived(owner: string, { after, upTo, limit }: TrimOptions): Promise<TrimmedPiece> {
     const entries = await this.#access.store.page(positionRange('log', owner, after, upTo + 1), limit);
     const writes: Write[] = [];

@@ -16,6 +16,12 @@ export function chatKey(one: string, other: string): string {
   return one < other ? one + SEPARATOR + other : other + SEPARATOR + one;
 }
 
+/** The key of a user's private messages with an occupant of a room; the occupant's nickname may have spaces. */
+export function occupantChatKey(user: string, occupant: string): string {
+  if (user.includes(SEPARATOR)) throw new RangeError('a bare JID has no space');
+  return user + SEPARATOR + occupant;
+}
+
 /** The shard a chat belongs to: that of the room, or of the smaller of the two bare JIDs. */
 export function shardOfChat(chat: string): number {
   return shardOf(sidesOf(chat).owner);

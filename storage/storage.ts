@@ -4,6 +4,7 @@ import { MemoryStore } from './backends/memory.ts';
 import { ClientTokens } from './client-tokens.ts';
 import { Documents } from './documents.ts';
 import { GroupCommit } from './group-commit.ts';
+import { MessageArchive } from './message-archive.ts';
 import { MessageLog } from './message-log.ts';
 import { migrate } from './migrations.ts';
 import type { OrderedStore } from './ordered-store.ts';
@@ -33,6 +34,7 @@ export interface Storage {
   readonly accounts: Accounts;
   readonly rosters: Rosters;
   readonly log: MessageLog;
+  readonly archive: MessageArchive;
   readonly sequences: Sequences;
   readonly documents: Documents;
   readonly clientTokens: ClientTokens;
@@ -70,6 +72,7 @@ export function storageOver(
     accounts: new Accounts(access),
     rosters: new Rosters(access),
     log: new MessageLog(access),
+    archive: new MessageArchive(access),
     sequences: new Sequences(access),
     documents: new Documents(access),
     clientTokens: new ClientTokens(access),

@@ -1,5 +1,6 @@
 import type { Jid } from '../../stanzas/jid.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
+import { Deliveries, type Delivery } from './deliveries.ts';
 import { Mailbox, type Work } from './mailbox.ts';
 import { PendingMessages, type PendingStore } from './pending-messages.ts';
 import type { Receipt } from './receipt.ts';
@@ -25,6 +26,14 @@ export interface Outbound extends Inbound {
   readonly session: Session;
 }
 
+/** Stanzas of one account that wait behind a flush. */
+const MAX_HELD = 500;
+
+/** Whether what is not recorded may go now: behind a flush, but not without a bound, since it is held in memory. */
+export function isInTurn(account: Account): boolean {
+  return !account.isFlushing || account.deliveriesAhead > MAX_HELD;
+}
+
 /** What an account calls for; implemented by the routing core. */
 export interface AccountEvents {
   readonly sent: Work<Outbound>;
@@ -38,12 +47,6 @@ export type AccountState =
   | 'disabled' // answered for as if absent; only who sees its presence is told that it is away
   | 'unreadable' // the store does not tell at the moment
   | 'present';
-
-/** A stanza whose delivery keeps its place behind those that wait for the disk. */
-export interface Delivery {
-  readonly isReady: boolean;
-  deliver(): void;
-}
 
 /**
  * An account: owner of sessions, roster, log and offline queue. Exists in memory while somebody needs it. Its mailboxes
@@ -62,9 +65,13 @@ export class Account {
   slots: unknown[] | undefined;
   /** Whether the offline queue is being flushed: live messages wait behind it. */
   isFlushing = false;
+  /** Messages it has sent whose record is not committed. */
+  recordsUnderWay = 0;
   /** When it was last needed, on the monotonic clock in milliseconds. */
   lastUsed = 0;
-  #deliveries: Delivery[] = [];
+  readonly #deliveries = new Deliveries();
+  /** What its sessions send elsewhere, behind what of it waits for the disk; undefined until something had to wait. */
+  departures: Deliveries | undefined;
   readonly #events: AccountEvents;
 
   constructor(jid: Jid, events: AccountEvents, pending: PendingStore, load: (account: Account) => Promise<void>) {
@@ -99,26 +106,17 @@ export class Account {
 
   /** Delivers in order: at once if nothing is ahead and the delivery is ready, otherwise when its turn comes. */
   enqueue(delivery: Delivery): void {
-    if (delivery.isReady && this.#deliveries.length === 0) delivery.deliver();
-    else this.#deliveries.push(delivery);
+    this.#deliveries.put(delivery);
   }
 
   /** How many stanzas one put now would have to wait for. */
   get deliveriesAhead(): number {
-    return this.#deliveries.length;
+    return this.#deliveries.ahead;
   }
 
   /** Something has become ready. */
   deliverReady(): void {
-    const deliveries = this.#deliveries;
-    let done = 0;
-    try {
-      while (deliveries[done]?.isReady === true) deliveries[done++]!.deliver();
-    } finally {
-      // Also when one of them fails: nothing is delivered twice, and nothing stands before the others for ever.
-      if (done === deliveries.length) this.#deliveries = [];
-      else if (done > 0) deliveries.splice(0, done);
-    }
+    this.#deliveries.deliverReady();
   }
 
   /** Whether nothing would be lost if this object were forgotten and loaded again. */
@@ -128,7 +126,9 @@ export class Account {
       this.sessions.length === 0 &&
       this.received.isIdle &&
       this.sent.isIdle &&
-      this.#deliveries.length === 0 &&
+      this.#deliveries.ahead === 0 &&
+      (this.departures?.ahead ?? 0) === 0 &&
+      this.recordsUnderWay === 0 &&
       !this.isFlushing &&
       this.pending.cursor === this.pending.savedCursor
     );

@@ -46,6 +46,12 @@ export class PendingMessages {
   #last = 0;
   /** Positions handed out, in order, with the number of sessions that hold them, or CONFIRMED. */
   readonly #inHand = new Map<number, number>();
+  /** The last position ever put in hand. */
+  #lastInHand = 0;
+  /** The last position passed over while something was in hand. */
+  #passed: number | undefined;
+  /** Positions of messages that are handed out and not archived. */
+  #doomed: number[] = [];
   #generation = 0;
   #waitingCount = 0;
   #waitingBytes = 0;
@@ -85,7 +91,7 @@ export class PendingMessages {
 
   /** A committed message that goes to `holders` sessions right away; only while nothing waits. */
   handOut(position: number, holders: number): void {
-    this.#inHand.set(position, holders);
+    this.#insertInHand(position, holders);
     this.#handedOut = this.#highest = position;
   }
 
@@ -103,6 +109,38 @@ export class PendingMessages {
     this.#takeFromWaiting(position, bytes);
     if (this.#waitingCount === 0) this.#handedOut = this.#highest;
     this.#insertInHand(position, 1);
+  }
+
+  /** A new entry that nobody waits for, such as one the owner sent: the cursor passes it in its turn. */
+  passOver(position: number): void {
+    // Behind messages that wait the flush passes it.
+    if (this.#waitingCount > 0) return;
+    this.#handedOut = this.#highest = Math.max(this.#highest, position);
+    if (this.#inHand.size === 0) {
+      this.cursor = Math.max(this.cursor, position);
+      this.#store.cursorMoved();
+      return;
+    }
+    // Of several in a row the last stands for all: a client that does not confirm must not collect them here.
+    if (this.#passed !== undefined && this.#passed === this.#lastInHand) this.#inHand.delete(this.#passed);
+    this.#insertInHand(position, CONFIRMED);
+    this.#passed = position;
+  }
+
+  /** A message that is handed out leaves the log when the cursor has passed it. */
+  deleteWhenDone(position: number): void {
+    this.#doomed.push(position);
+  }
+
+  /** What of those the cursor has passed. */
+  get done(): readonly number[] {
+    return this.#doomed.filter((position) => position <= this.cursor);
+  }
+
+  /** The cursor is on disk, and what was `done` up to it is deleted. */
+  cursorSaved(cursor: number): void {
+    this.savedCursor = cursor;
+    this.#doomed = this.#doomed.filter((position) => position > cursor);
   }
 
   /** Whether everything handed out so far has reached its client. */
@@ -189,6 +227,11 @@ export class PendingMessages {
 
   /** Keeps the map in order of position, which confirming relies on. */
   #insertInHand(position: number, holders: number): void {
+    if (position > this.#lastInHand) {
+      this.#lastInHand = position;
+      this.#inHand.set(position, holders);
+      return;
+    }
     const later = [...this.#inHand].filter(([held]) => held > position);
     for (const [held] of later) this.#inHand.delete(held);
     this.#inHand.set(position, holders);

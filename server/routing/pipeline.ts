@@ -1,7 +1,10 @@
 import type { Child } from '../../stanzas/frame.ts';
 import type { Element } from '../../stanzas/element.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
+import type { Jid } from '../../stanzas/jid.ts';
+import type { LogEntry } from '../../storage/message-log.ts';
 import type { Account } from './account.ts';
+import type { LoggedMessage } from './logged-message.ts';
 import type { Session } from './session.ts';
 
 /** Thrown by a screen to drop a stanza without a word, where an error would tell the sender too much. */
@@ -27,6 +30,21 @@ export type Amendment<Owner> = (stanza: Stanza, owner: Owner) => Edits | undefin
 /** Does what a presence of its kind asks for; throwing StanzaError answers with an error. */
 export type PresenceHandler<Owner> = (stanza: Stanza, owner: Owner) => void | Promise<void>;
 
+/** Whether the account may archive what it exchanges with a contact (XEP-0441). */
+export type ArchivingPolicy = (account: Account, contact: Jid) => boolean;
+
+/** A stanza made of a message for one more session of its account. */
+export interface Copy {
+  readonly to: Session;
+  readonly stanza: Stanza;
+}
+
+/** Copies a message of an account; `seen` are the sessions that have it anyway, none of which gets a copy. */
+export type Copier = (message: LoggedMessage, seen: readonly Session[]) => readonly Copy[];
+
+/** Hears of a message in an account's archive, after the commit. */
+export type ArchivedHandler = (account: Account, stanza: Stanza, entry: LogEntry) => void;
+
 /** RFC 6121 4.7.1, with names for the two meanings of an absent type. */
 export type SentPresence = 'broadcast' | 'directed' | Subscription | 'probe';
 export type ReceivedPresence = Subscription | 'probe';
@@ -42,7 +60,9 @@ export type Subscription = 'subscribe' | 'subscribed' | 'unsubscribe' | 'unsubsc
  * 4. `screenReceived` may refuse it on behalf of the recipient
  * 5. `amendReceived` may change it
  * 6. the core answers an IQ (iq-table.ts), gives presence to `presenceReceived`, and for a message
- *    stamps its sequence, records it and delivers it (acceptance.ts)
+ *    stamps its sequence, records it and delivers it (acceptance.ts); `archiving` may keep it out of the archive
+ * 7. `copySent` and `copyReceived` may send it to further sessions of its account
+ * 8. `archived` hears of it
  */
 export class Pipeline {
   readonly screenSent: Screen<Session>[] = [];
@@ -53,6 +73,10 @@ export class Pipeline {
   readonly presenceReceived = new Map<ReceivedPresence, PresenceHandler<Account>>();
   /** First-level elements of a bound client that are no stanzas, by namespace; each takes effect before what follows it. */
   readonly elementsSent = new Map<string, (session: Session, name: string) => void>();
+  readonly archiving: ArchivingPolicy[] = [];
+  readonly copySent: Copier[] = [];
+  readonly copyReceived: Copier[] = [];
+  readonly archived: ArchivedHandler[] = [];
   /** A resource was bound. */
   readonly sessionBound: ((session: Session) => void)[] = [];
   /** A session has a new stream (XEP-0198 5): what it had missed is on its way. */
@@ -74,6 +98,10 @@ export class Pipeline {
       ...names('amend received', this.amendReceived),
       ...table('presence received', this.presenceReceived),
       ...table('element sent', this.elementsSent),
+      ...names('archiving', this.archiving),
+      ...names('copy sent', this.copySent),
+      ...names('copy received', this.copyReceived),
+      ...names('archived', this.archived),
       ...names('session bound', this.sessionBound),
       ...names('session resumed', this.sessionResumed),
       ...names('session ended', this.sessionEnded),

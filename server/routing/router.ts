@@ -2,6 +2,7 @@ import type { Element } from '../../stanzas/element.ts';
 import { tryParseJid, type Jid } from '../../stanzas/jid.ts';
 import { withoutForgedSequence } from '../../stanzas/sequence.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
+import { withoutForgedIds } from '../../stanzas/stable-id.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { StreamError } from '../../stanzas/stream-error.ts';
 import type { Log } from '../log.ts';
@@ -67,6 +68,14 @@ export class Router implements AccountEvents {
       else this.#receiveLocally(this.#options.table.account(to), { stanza, receipt });
       return;
     }
+    // RFC 6120 10.1: behind what the same account has sent and what is on its way to the disk
+    const sender = stanza.from === undefined ? undefined : this.#options.table.peek(stanza.from.bare);
+    if (sender === undefined) this.#routeElsewhere(stanza, receipt);
+    else this.#options.acceptance.departBehind(sender, () => this.#routeElsewhere(stanza, receipt));
+  }
+
+  #routeElsewhere(stanza: Stanza, receipt: Receipt | undefined): void {
+    const to = stanza.to!;
     const service = this.#services.get(to.domain);
     if (service !== undefined) void this.#guarded(stanza, receipt, () => service.receive({ stanza, receipt }));
     else
@@ -146,10 +155,10 @@ export class Router implements AccountEvents {
       case 'presence':
         return this.#dispatchPresence(session, stanza, receipt);
       case 'message':
-        stanza = withoutForgedSequence(stanza, (by) => this.#isOurs(by));
+        stanza = this.#withoutForgeries(stanza);
         // RFC 6120 10.3.1: a message without an address is for the sender's own bare JID
-        this.route(stanza.to === undefined ? stanza.withHeader({ to: session.account.jid }) : stanza, receipt);
-        return;
+        if (stanza.to === undefined) stanza = stanza.withHeader({ to: session.account.jid });
+        return this.#sendMessage(session, stanza, receipt);
       case 'iq':
         // RFC 6120 10.3.3: so is an IQ
         if (stanza.to === undefined) stanza = stanza.withHeader({ to: session.account.jid });
@@ -157,6 +166,17 @@ export class Router implements AccountEvents {
         else this.#receiveLocally(session.account, { stanza, receipt, sent: { session, stanza } });
         return;
     }
+  }
+
+  /** A message to an account of ours is recorded on both sides by the recipient's; what goes elsewhere, by the sender's. */
+  #sendMessage(session: Session, stanza: Stanza, receipt: Receipt | undefined): void | Promise<void> {
+    const to = stanza.to!;
+    const sent = { session, stanza };
+    if (!this.isLocalDomain(to.domain)) {
+      return this.#options.acceptance.acceptSent(sent, receipt, () => this.#routeElsewhere(stanza, receipt));
+    }
+    if (to.local === '') this.#receiveAtServer({ stanza, receipt });
+    else this.#receiveLocally(this.#options.table.account(to), { stanza, receipt, sent });
   }
 
   #dispatchPresence(session: Session, stanza: Stanza, receipt: Receipt | undefined): void | Promise<void> {
@@ -181,7 +201,9 @@ export class Router implements AccountEvents {
     const stanza = amend(this.#options.pipeline.amendReceived, item.stanza, account);
     switch (stanza.kind) {
       case 'message':
-        return this.#options.acceptance.accept(account, { stanza, receipt: item.receipt });
+        if (item.sent !== undefined) return this.#options.acceptance.accept(account, { ...item, stanza });
+        // What comes from elsewhere has not been looked at yet.
+        return this.#options.acceptance.accept(account, { ...item, stanza: this.#withoutForgeries(stanza) });
       case 'presence':
         return this.#receivePresence(account, stanza, item.receipt);
       case 'iq':
@@ -335,6 +357,12 @@ export class Router implements AccountEvents {
     const stack = error instanceof Error ? error.stack : String(error);
     this.#options.log.error({ ...facts, error: stack }, 'handling a stanza failed');
     return new StanzaError('internal-server-error');
+  }
+
+  /** Removes numbers and archive ids that claim to be of ours, before ours are written. */
+  #withoutForgeries(message: Stanza): Stanza {
+    const isOurs = (by: string): boolean => this.#isOurs(by);
+    return withoutForgedIds(withoutForgedSequence(message, isOurs), isOurs);
   }
 
   #isOurs(domain: string): boolean {

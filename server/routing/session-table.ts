@@ -128,14 +128,14 @@ export class SessionTable {
     const moved = [...this.#moved];
     this.#moved.clear();
     const saved = moved.map(async (account) => {
-      const { cursor } = account.pending;
+      const { cursor, done } = account.pending;
       const owner = account.jid.bare;
-      // Nothing is archived in this release, so what has been delivered has no reader any more.
+      // What is archived stays for XEP-0313; the rest has no reader any more.
       await storage.commit.write([
         ...storage.log.cursorWrites(owner, cursor),
-        ...storage.log.trimWrites(owner, cursor),
+        ...storage.log.deleteWrites(owner, done),
       ]);
-      account.pending.savedCursor = cursor;
+      account.pending.cursorSaved(cursor);
     });
     for (const [index, result] of (await Promise.allSettled(saved)).entries()) {
       if (result.status === 'fulfilled') continue;

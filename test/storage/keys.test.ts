@@ -44,6 +44,10 @@ describe('the key layout', () => {
       sequences: 7,
       handled: 8,
       sessions: 9,
+      contacts: 10,
+      archives: 11,
+      removals: 12,
+      sendKeys: 13,
       tokens: 14,
     });
   });

@@ -342,9 +342,9 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         expect(await storage.log.cursor(NURSE)).to.equal(0);
       });
 
-      it('trims up to a position, that included', async () => {
+      it('deletes single entries', async () => {
         await append(...[1, 2, 3].map((number) => entry(START + number)));
-        await storage.commit.write(storage.log.trimWrites(JULIET, START + 2));
+        await storage.commit.write(storage.log.deleteWrites(JULIET, [START + 1, START + 2]));
         expect(await positions({ limit: 9 })).to.deep.equal([3]);
       });
 
@@ -385,7 +385,10 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         });
         await storage.commit.write([
           ...storage.log.cursorWrites(JULIET, START + 151),
-          ...storage.log.trimWrites(JULIET, START + 151),
+          ...storage.log.deleteWrites(
+            JULIET,
+            [...numbers, 151].map((number) => START + number),
+          ),
         ]);
         expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({ count: 0, bytes: 0, lastPosition: START + 151 });
       });
@@ -574,6 +577,18 @@ async function fill(storage: Storage, owner: string): Promise<void> {
   );
   await storage.commit.write([
     ...entries.flat(),
+    ...storage.log.appendWrites(owner, {
+      position: 2000,
+      flags: { ...flags, archived: true },
+      peer: ROMEO,
+      sequence: 2000,
+      stanza: '<message/>',
+    }),
+    ...(['archives', 'removals', 'sendKeys'] as const).map((table) => ({
+      type: 'put' as const,
+      key: positionKey(table, owner, 1),
+      value: Uint8Array.of(1),
+    })),
     ...storage.log.cursorWrites(owner, 1),
     ...storage.sequences.putWrites(chatKey(owner, ROMEO), 3),
     ...storage.resumptions.handledWrites(owner, 'id', { handled: 1, at: 1 }),

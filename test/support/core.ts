@@ -104,7 +104,9 @@ export class Stage {
     const clock = new ManualClock();
     let ids = 0;
     const randomId = (): string => `id-${++ids}`;
-    return new Stage(createCore({ config, storage, clock, log: silentLog, modules: MODULES, randomId }), storage);
+    const archiveIdKey = new Uint8Array(16);
+    const core = createCore({ config, storage, clock, log: silentLog, modules: MODULES, randomId, archiveIdKey });
+    return new Stage(core, storage);
   }
 
   /** Binds a resource. */

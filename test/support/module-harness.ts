@@ -49,7 +49,8 @@ export async function setStage(environment: Record<string, string> = {}): Promis
   };
   await storage.rosters.save('juliet@capulet.example', 1, [{ ...romeo, subscription: 'from', request: undefined }], []);
   const clock = new ManualClock();
-  const core = createCore({ config, storage, clock, log: silentLog, modules: MODULES, randomId: () => 'id' });
+  const secrets = { randomId: () => 'id', archiveIdKey: new Uint8Array(16) };
+  const core = createCore({ config, storage, clock, log: silentLog, modules: MODULES, ...secrets });
   return {
     core,
     storage,

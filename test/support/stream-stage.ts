@@ -193,7 +193,8 @@ export class StreamStage {
     for (const bare of people) {
       await storage.accounts.create(bare, { createdAt: 0, disabled: false, credentials });
     }
-    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId });
+    const archiveIdKey = new Uint8Array(16);
+    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId, archiveIdKey });
     const context = await streamContext(config, storage, clock, log, core, new Set(), randomId);
     return new StreamStage(clock, core, storage, context);
   }

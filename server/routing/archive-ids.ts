@@ -1,0 +1,58 @@
+import { createCipheriv, createDecipheriv, type Cipher, type Decipher } from 'node:crypto';
+
+/** The bytes of the key. */
+export const ARCHIVE_ID_KEY_BYTES = 16;
+const BLOCK_BYTES = 16;
+const ID_LENGTH = 22;
+const OWNER_AT = 8;
+
+/**
+ * The ids of archived messages (XEP-0313 3.4, XEP-0359): one AES block over the position and the owner. So an id tells
+ * nothing to who has no key, belongs to one archive, and leads straight to its message without an index.
+ */
+export class ArchiveIds {
+  readonly #block = Buffer.alloc(BLOCK_BYTES);
+  readonly #cipher: Cipher;
+  readonly #decipher: Decipher;
+
+  /** @param key 16 bytes, the same for as long as ids are to be understood */
+  constructor(key: Uint8Array) {
+    // Single blocks that are all different need no mode of operation.
+    this.#cipher = createCipheriv('aes-128-ecb', key, null).setAutoPadding(false);
+    this.#decipher = createDecipheriv('aes-128-ecb', key, null).setAutoPadding(false);
+  }
+
+  /** @param owner the bare JID whose archive holds the message */
+  idOf(owner: string, position: number): string {
+    const block = this.#block;
+    block.writeUInt32BE(Math.floor(position / 0x1_0000_0000), 0);
+    block.writeUInt32BE(position >>> 0, 4);
+    writeOwner(block, owner);
+    return this.#cipher.update(block).toString('base64url');
+  }
+
+  /** The position an id stands for; undefined for what is no id of this owner. Whether anything is there is not known. */
+  positionOf(owner: string, id: string): number | undefined {
+    if (id.length !== ID_LENGTH) return undefined;
+    const bytes = Buffer.from(id, 'base64url');
+    if (bytes.length !== BLOCK_BYTES || bytes.toString('base64url') !== id) return undefined;
+    const block = this.#decipher.update(bytes);
+    writeOwner(this.#block, owner);
+    if (this.#block.compare(block, OWNER_AT, BLOCK_BYTES, OWNER_AT, BLOCK_BYTES) !== 0) return undefined;
+    const position = block.readUInt32BE(0) * 0x1_0000_0000 + block.readUInt32BE(4);
+    return Number.isSafeInteger(position) ? position : undefined;
+  }
+}
+
+/** Two hashes of 32 bits: enough to tell archives apart, since the key keeps anybody from choosing them. */
+function writeOwner(block: Buffer, owner: string): void {
+  let first = 0x811c9dc5;
+  let second = 0x9e3779b9;
+  for (let index = 0; index < owner.length; index++) {
+    const code = owner.charCodeAt(index);
+    first = Math.imul(first ^ code, 0x01000193);
+    second = Math.imul(second + code, 0x85ebca6b) ^ (second >>> 13);
+  }
+  block.writeInt32BE(first | 0, OWNER_AT);
+  block.writeInt32BE(second | 0, OWNER_AT + 4);
+}

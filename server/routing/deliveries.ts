@@ -1,0 +1,33 @@
+/** A stanza whose turn keeps its place behind those that wait for the disk. */
+export interface Delivery {
+  readonly isReady: boolean;
+  deliver(): void;
+}
+
+/** Deliveries in order: each at once if nothing is ahead and it is ready, otherwise when its turn comes. */
+export class Deliveries {
+  #waiting: Delivery[] = [];
+
+  /** How many stanzas one put now would have to wait for. */
+  get ahead(): number {
+    return this.#waiting.length;
+  }
+
+  put(delivery: Delivery): void {
+    if (delivery.isReady && this.#waiting.length === 0) delivery.deliver();
+    else this.#waiting.push(delivery);
+  }
+
+  /** Something has become ready. */
+  deliverReady(): void {
+    const waiting = this.#waiting;
+    let done = 0;
+    try {
+      while (waiting[done]?.isReady === true) waiting[done++]!.deliver();
+    } finally {
+      // Also when one of them fails: nothing is delivered twice, and nothing stands before the others for ever.
+      if (done === waiting.length) this.#waiting = [];
+      else if (done > 0) waiting.splice(0, done);
+    }
+  }
+}

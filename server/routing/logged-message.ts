@@ -1,0 +1,37 @@
+import { withSequence } from '../../stanzas/sequence.ts';
+import { withStanzaId } from '../../stanzas/stable-id.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
+import type { LogEntry } from '../../storage/message-log.ts';
+import type { Account } from './account.ts';
+import type { ArchiveIds } from './archive-ids.ts';
+
+/** A message that an account receives or sends, with its place in the account's log where it has one. */
+export class LoggedMessage {
+  readonly account: Account;
+  /** As it was received or sent, without number and archive id. */
+  readonly stanza: Stanza;
+  readonly entry: LogEntry | undefined;
+  readonly #ids: ArchiveIds;
+  #stamped: Stanza | undefined;
+
+  constructor(account: Account, stanza: Stanza, entry: LogEntry | undefined, ids: ArchiveIds) {
+    this.account = account;
+    this.stanza = stanza;
+    this.entry = entry;
+    this.#ids = ids;
+  }
+
+  /** As the account's own clients see it: with its number and, where it is archived, its id (XEP-0313 3.4). Made once. */
+  get stamped(): Stanza {
+    return (this.#stamped ??= this.#stamp());
+  }
+
+  #stamp(): Stanza {
+    const { account, entry, stanza } = this;
+    if (entry === undefined) return stanza;
+    const { sequence, peer, position, flags } = entry;
+    const { jid } = account;
+    const numbered = sequence === undefined ? stanza : withSequence(stanza, jid.domain, peer, sequence);
+    return flags.archived ? withStanzaId(numbered, jid.bare, this.#ids.idOf(jid.bare, position)) : numbered;
+  }
+}

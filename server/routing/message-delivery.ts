@@ -1,0 +1,231 @@
+import { withDelay } from '../../stanzas/delay.ts';
+import { keepingOf } from '../../stanzas/processing-hints.ts';
+import { messageType, type Stanza } from '../../stanzas/stanza.ts';
+import { StanzaError } from '../../stanzas/stanza-error.ts';
+import type { LogEntry } from '../../storage/message-log.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Account, SentStanza } from './account.ts';
+import type { ArchiveIds } from './archive-ids.ts';
+import { messageFate } from './delivery.ts';
+import { LoggedMessage } from './logged-message.ts';
+import type { GivenBack } from './pending-messages.ts';
+import type { Copy, Pipeline } from './pipeline.ts';
+import type { Session } from './session.ts';
+import { readStoredStanza } from './stored-stanza.ts';
+
+export interface MessageDeliveryOptions {
+  readonly pipeline: Pick<Pipeline, 'copySent' | 'copyReceived' | 'archived'>;
+  readonly archiveIds: ArchiveIds;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Sends an error back to the sender of a stanza that was accepted for processing and could not be kept. */
+  refuse(stanza: Stanza, error: unknown): void;
+}
+
+/** Hands recorded messages to the sessions of their account: at once, or later in order (XEP-0160), or again. */
+export class MessageDelivery {
+  readonly #options: MessageDeliveryOptions;
+
+  constructor(options: MessageDeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** A message that was committed: its turn among the account's deliveries has come. */
+  deliver(account: Account, stanza: Stanza, entry: LogEntry): void {
+    const { pending } = account;
+    const size = entry.stanza.length;
+    // Behind messages that wait, or with nobody there, it waits too: the flush keeps the order.
+    if (account.isFlushing || pending.waitingCount > 0) {
+      pending.addWaiting(size);
+      if (!account.isFlushing) this.flush(account);
+      return;
+    }
+    const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
+    // A client that is away for a moment has its share in memory; more waits in the log until it is back.
+    const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds);
+    if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
+      pending.addWaiting(size);
+      // XEP-0280 7: also who does not take messages to the bare JID sees them. It does not count as delivered.
+      const copies = this.#copiesOf(message, []).filter(({ to }) => to.isAvailable);
+      for (const { to, stanza: copy } of copies) to.deliver(copy);
+      return;
+    }
+    // A copy counts as delivered: who has seen it on one device is not sent it again on another.
+    const copies = this.#copiesOf(message, fate.to);
+    pending.handOut(entry.position, fate.to.length + copies.length);
+    if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
+    for (const session of fate.to) session.deliver(message.stamped, entry.position);
+    for (const { to, stanza: copy } of copies) to.deliver(copy, entry.position);
+  }
+
+  /** Whether anybody could get a copy of what this session sends. */
+  mayCopySent({ sessions }: Account, { session }: SentStanza): boolean {
+    return this.#options.pipeline.copySent.length > 0 && sessions.some((other) => other !== session);
+  }
+
+  /** Shows the sender's other sessions what one of them has sent. */
+  copySent(account: Account, sent: SentStanza, entry: LogEntry | undefined): void {
+    if (!this.mayCopySent(account, sent)) return;
+    const message = new LoggedMessage(account, sent.stanza, entry, this.#options.archiveIds);
+    const seen = [sent.session];
+    for (const copier of this.#options.pipeline.copySent) {
+      for (const { to, stanza } of copier(message, seen)) to.deliver(stanza);
+    }
+  }
+
+  /** Says that a message is in its account's archive. */
+  archived(account: Account, stanza: Stanza, entry: LogEntry): void {
+    for (const handler of this.#options.pipeline.archived) handler(account, stanza, entry);
+  }
+
+  /** Delivers a message that is not recorded. */
+  deliverUnrecorded(account: Account, stanza: Stanza): void {
+    const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
+    if (fate.kind !== 'deliver') return;
+    for (const session of fate.to) session.deliver(stanza);
+    const message = new LoggedMessage(account, stanza, undefined, this.#options.archiveIds);
+    for (const { to, stanza: copy } of this.#copiesOf(message, fate.to)) to.deliver(copy);
+  }
+
+  /**
+   * Takes back what a session that ended was given and has perhaps not received (XEP-0198 5, RFC 6121 8.5): recorded
+   * messages wait again or go to another session, the others are accepted anew.
+   */
+  takeBack(session: Session): void {
+    const { account } = session;
+    const unconfirmed = session.takeUnconfirmed();
+    const recorded: GivenBack[] = [];
+    for (const { stanza, position } of unconfirmed) {
+      if (position !== undefined) recorded.push({ position, bytes: stanza.content.length });
+    }
+    account.pending.takeBack(recorded);
+    for (const { stanza, position } of unconfirmed) {
+      if (position !== undefined || stanza.type === 'error') continue;
+      if (stanza.kind === 'message' && keepingOf(stanza) !== 'never') {
+        account.received.put({ stanza: stanza.withHeader({ to: account.jid }), receipt: undefined });
+      } else if (stanza.kind === 'iq' && stanza.type !== 'result') {
+        this.#options.refuse(stanza, new StanzaError('service-unavailable'));
+      }
+    }
+    this.flush(account);
+  }
+
+  /**
+   * Delivers what waits to whoever may have it now (XEP-0160), in order, before any live message. Yields to a client that
+   * reads slowly by waiting until it has caught up.
+   */
+  flush(account: Account): void {
+    if (account.isFlushing || account.pending.waitingCount === 0 || !hasReader(account)) return;
+    account.isFlushing = true;
+    void this.#flush(account).then((isDone) => {
+      account.isFlushing = false;
+      account.deliverReady();
+      // A message may have been committed between the last page and now.
+      if (isDone) this.flush(account);
+    });
+  }
+
+  /** Returns false if it had to give up. */
+  async #flush(account: Account): Promise<boolean> {
+    const { log, clock } = this.#options;
+    const { pending } = account;
+    try {
+      while (hasReader(account)) {
+        const page = await pending.nextWaiting();
+        if (page === undefined) return true;
+        for (const entry of page.entries) {
+          // A session ended, perhaps by reading too slowly: what it gave back comes first.
+          if (!pending.isCurrent(page) || hasSlowReader(account)) break;
+          const fate = this.#fateOfStored(account, entry);
+          if (fate === undefined) return true;
+          const { message, to } = fate;
+          // Who is available and takes no messages to the bare JID had its copy when the message came.
+          const copies =
+            message === undefined ? [] : this.#copiesOf(message, to).filter((copy) => (copy.to.priority ?? 0) >= 0);
+          pending.handOutWaiting(entry.position, entry.stanza.length, Math.max(1, to.length + copies.length));
+          if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
+          if (message === undefined) pending.confirm(entry.position);
+          else {
+            const stanza = withDelay(message.stamped, account.jid.domain, entry.position);
+            for (const session of to) session.deliver(stanza, entry.position);
+          }
+          for (const copy of copies) copy.to.deliver(copy.stanza, entry.position);
+        }
+        while (hasSlowReader(account)) {
+          await new Promise<void>((resolve) => void clock.schedule(BEHIND_POLL_MS, resolve));
+        }
+      }
+      return true;
+    } catch (error) {
+      log.error({ account: account.jid.bare, error: String(error) }, 'waiting messages cannot be delivered');
+      return false;
+    }
+  }
+
+  /** The message and who gets it late; undefined when it must go on waiting. */
+  #fateOfStored(account: Account, entry: LogEntry): FateOfStored | undefined {
+    const stored = this.#read(entry);
+    // An entry that cannot be read is passed over rather than standing before all that come later.
+    if (stored === undefined) return { message: undefined, to: [] };
+    const message = new LoggedMessage(account, stored, entry, this.#options.archiveIds);
+    const fate = messageFate(messageType(stored), stored.to!, account.sessions);
+    switch (fate.kind) {
+      case 'deliver':
+        return { message, to: fate.to };
+      case 'store':
+        return undefined;
+      case 'refuse':
+      case 'ignore': {
+        // A message to a full JID whose resource has gone meanwhile: it was accepted, so it goes to the others.
+        const bare = messageFate('chat', account.jid, account.sessions);
+        return bare.kind === 'deliver' ? { message, to: bare.to } : undefined;
+      }
+    }
+  }
+
+  /** What the modules copy to further sessions, each at most once. */
+  #copiesOf(message: LoggedMessage, receivers: readonly Session[]): readonly Copy[] {
+    const { copyReceived } = this.#options.pipeline;
+    // The usual case: nobody else is there.
+    if (copyReceived.length === 0 || message.account.sessions.length <= receivers.length) return NO_COPIES;
+    return copyReceived.flatMap((copy) => copy(message, receivers));
+  }
+
+  #read(entry: LogEntry): Stanza | undefined {
+    try {
+      const stanza = readStoredStanza(entry.stanza);
+      if (stanza.kind === 'message' && stanza.to !== undefined && stanza.from !== undefined) return stanza;
+      throw new Error('it is no message with both addresses');
+    } catch (error) {
+      this.#options.log.error({ position: entry.position, error: String(error) }, 'a stored message is damaged');
+      return undefined;
+    }
+  }
+}
+
+interface FateOfStored {
+  /** Undefined for an entry that cannot be read. */
+  readonly message: LoggedMessage | undefined;
+  readonly to: readonly Session[];
+}
+
+const NO_COPIES: readonly Copy[] = [];
+const BEHIND_POLL_MS = 50;
+
+/** Whether a flush should wait until a client has read what it was given. */
+function hasSlowReader(account: Account): boolean {
+  return account.sessions.some((session) => session.stream !== undefined && session.isAvailable && session.isBehind);
+}
+
+/** Whether somebody is there to take what waits. */
+function hasReader(account: Account): boolean {
+  return account.sessions.some(
+    (session) => session.priority !== undefined && session.priority >= 0 && mayTakeMore(session),
+  );
+}
+
+/** A session without a stream takes only what it may hold until its client resumes. */
+function mayTakeMore(session: Session): boolean {
+  return session.stream !== undefined || !session.isBehind;
+}

@@ -1,0 +1,127 @@
+import { NS } from '../../stanzas/namespaces.ts';
+import type { Jid } from '../../stanzas/jid.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
+import type { CommitListener, GroupCommit } from '../../storage/group-commit.ts';
+import type { LogEntry, MessageLog } from '../../storage/message-log.ts';
+import type { Write } from '../../storage/ordered-store.ts';
+import { chatKey, occupantChatKey } from '../../storage/sequences.ts';
+import type { Clock } from '../clock.ts';
+import type { Account } from './account.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Sequencer } from './sequencer.ts';
+
+export interface RecorderOptions {
+  readonly commit: GroupCommit;
+  readonly messageLog: MessageLog;
+  readonly sequencer: Sequencer;
+  readonly pipeline: Pick<Pipeline, 'archiving'>;
+  readonly clock: Clock;
+  /** Whether anything is archived. */
+  readonly history: boolean;
+  isLocalDomain(domain: string): boolean;
+}
+
+/** What of one message goes into one batch. */
+export interface Recording {
+  /** Microseconds since the epoch. */
+  readonly at: number;
+  /** Its number; undefined for what is not counted. */
+  readonly sequence: number | undefined;
+  readonly writes: Write[];
+  /** The stanza that was written last, so that it is written once for both sides. */
+  stanza?: Stanza;
+  document?: string;
+}
+
+/** Stamps messages and writes them into the logs of their accounts, both sides in one batch. */
+export class Recorder {
+  readonly #options: RecorderOptions;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes `begin` possible for this chat, and `sent` for this sender, until the next turn of the loop. Undefined when they
+   * already are.
+   */
+  prepare(chat: string | undefined, sender: Account | undefined): Promise<void> | undefined {
+    if (sender?.state === 'loading') return sender.loaded;
+    return chat === undefined ? undefined : this.#options.sequencer.prepare(chat);
+  }
+
+  /** @param chat whose next number the message gets; undefined for one that is not counted */
+  begin(chat: string | undefined): Recording {
+    const writes: Write[] = [];
+    const sequence = chat === undefined ? undefined : this.#options.sequencer.next(chat, writes);
+    return { at: Math.floor(this.#options.clock.now() * 1000), sequence, writes };
+  }
+
+  /** The message in the log of who receives it; `isOwn` where the account sent it to itself. */
+  received(recording: Recording, account: Account, stanza: Stanza, isOwn: boolean): LogEntry {
+    const contact = stanza.from!;
+    const flags = { archived: this.#mayArchive(recording, account, contact), pending: true, sent: isOwn };
+    return this.#append(recording, account, stanza, contact, flags);
+  }
+
+  /** The message in the log of who sent it, written where it is archived; undefined where the account is gone. */
+  sent(recording: Recording, account: Account, stanza: Stanza): LogEntry | undefined {
+    const contact = stanza.to!;
+    // Disabled or removed meanwhile: what is written now would outlive the account.
+    if (account.state !== 'present') return undefined;
+    const isArchived = this.#mayArchive(recording, account, contact);
+    return this.#append(recording, account, stanza, contact, isArchived ? SENT : SENT_UNARCHIVED);
+  }
+
+  commit({ writes }: Recording, listener: CommitListener): void {
+    this.#options.commit.add(writes, listener);
+  }
+
+  #append(recording: Recording, account: Account, stanza: Stanza, contact: Jid, flags: LogEntry['flags']): LogEntry {
+    if (recording.stanza !== stanza) {
+      recording.stanza = stanza;
+      recording.document = stanza.toDocument();
+    }
+    const entry: LogEntry = {
+      position: account.pending.nextPosition(recording.at),
+      flags,
+      peer: this.#isOccupant(stanza, contact) ? contact.full : contact.bare,
+      sequence: recording.sequence,
+      stanza: recording.document!,
+    };
+    if (flags.archived || flags.pending) {
+      const writes = this.#options.messageLog.appendWrites(account.jid.bare, entry, contact.full);
+      for (const write of writes) recording.writes.push(write);
+    }
+    return entry;
+  }
+
+  /** XEP-0313 5.1.1: what is worth a number is worth archiving, unless its owner does not want it. */
+  #mayArchive({ sequence }: Recording, account: Account, contact: Jid): boolean {
+    if (sequence === undefined || !this.#options.history) return false;
+    return this.#options.pipeline.archiving.every((allows) => allows(account, contact));
+  }
+
+  #isOccupant(stanza: Stanza, contact: Jid): boolean {
+    return isOccupant(stanza, contact) && !this.#options.isLocalDomain(contact.domain);
+  }
+}
+
+const SENT = { archived: true, pending: false, sent: true } as const;
+const SENT_UNARCHIVED = { archived: false, pending: false, sent: true } as const;
+
+/**
+ * The chat a message belongs to, from one account's side.
+ *
+ * @param contact the other side
+ * @param isForeign whether it is no account of ours
+ */
+export function chatOf(account: Account, stanza: Stanza, contact: Jid, isForeign: boolean): string {
+  if (isForeign && isOccupant(stanza, contact)) return occupantChatKey(account.jid.bare, contact.full);
+  return chatKey(account.jid.bare, contact.bare);
+}
+
+/** XEP-0045 7.5: a private message in a room, each occupant of which is a chat of its own. */
+function isOccupant(stanza: Stanza, contact: Jid): boolean {
+  return !contact.isBare && stanza.hasChild('x', NS.MUC_USER);
+}

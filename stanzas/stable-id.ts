@@ -1,0 +1,31 @@
+import { escapeAttribute, toByteString } from './byte-string.ts';
+import type { Child } from './frame.ts';
+import { NS } from './namespaces.ts';
+import type { Stanza } from './stanza.ts';
+
+/**
+ * XEP-0359: `<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@capulet.lit' id='28482-98726-73623'/>` as a byte string.
+ *
+ * @param by the archive's address
+ */
+function stanzaIdBytes(by: string, id: string): string {
+  return `<stanza-id xmlns='${NS.STANZA_ID}' by='${attribute(by)}' id='${attribute(id)}'/>`;
+}
+
+export function withStanzaId(message: Stanza, by: string, id: string): Stanza {
+  return message.withChild('stanza-id', NS.STANZA_ID, stanzaIdBytes(by, id));
+}
+
+/** Removes the ids whose `by` is ours: who adds them must delete all others (XEP-0359 3, rules 2 and 4). */
+export function withoutForgedIds(message: Stanza, isOurs: (jid: string) => boolean): Stanza {
+  const forged = (child: Child): boolean => {
+    if (child.namespace !== NS.STANZA_ID || child.name !== 'stanza-id') return false;
+    const by = message.parse(child).attribute('by');
+    return by === undefined || isOurs(by);
+  };
+  return message.withoutChildren(forged);
+}
+
+function attribute(text: string): string {
+  return toByteString(escapeAttribute(text));
+}
