@@ -103,7 +103,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   const sessionClient = new Slot<string>(sessionSlots, () => '', asText);
   const services = new Map<ServiceClass, object>([
     [Features, features],
-    [Rosters, new Rosters({ storage, accountSlots })],
+    [Rosters, new Rosters({ storage, accountSlots, clock })],
     [RosterPushes, new RosterPushes(sessionSlots)],
   ]);
   loadModules(modules, {

@@ -124,7 +124,9 @@ export class RunningOperations implements ServerOperations {
     if (recipient.local !== '' && this.#parts.core.router.isLocalDomain(recipient.domain)) {
       const account = this.#parts.core.table.account(recipient.toBare());
       await account.loaded;
-      if (account.state !== 'present') throw new Error(`there is no account ${recipient.bare}, or it is disabled`);
+      if (account.state === 'absent' || account.state === 'disabled') {
+        throw new Error(`there is no account ${recipient.bare}, or it is disabled`);
+      }
     }
     const sender = Jid.parse(from ?? this.config.domains[0] ?? 'localhost');
     const header = { to: recipient, from: sender, id: this.#parts.context.randomId(), type: 'normal' };

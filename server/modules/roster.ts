@@ -7,6 +7,7 @@ import type { RosterItem } from '../../storage/rosters.ts';
 import { defineModule } from '../module.ts';
 import type { Account } from '../routing/account.ts';
 import type { AccountIqRequest, SelfIqRequest } from '../routing/iq-table.ts';
+import { partFrom } from '../services/parting.ts';
 import { itemElement, RosterPushes } from '../services/roster-pushes.ts';
 import { Rosters } from '../services/rosters.ts';
 
@@ -25,15 +26,21 @@ export const roster = defineModule({
     streamFeature(() => element('ver', NS.ROSTER_VERSIONING));
     on.accountLoaded((account) => rosters.load(account));
 
-    // RFC 6121 2.2, 2.6.3: an unchanged roster is an empty result
-    iq.self.get(NS.ROSTER, 'query', function sendRoster({ payload, account, session }: SelfIqRequest) {
-      pushes.becomeInterested(session);
-      const own = rosters.of(account);
-      const ver = String(own.version);
-      if (payload.attribute('ver') === ver) return undefined;
-      const items = [...own.items()].filter(({ isListed }) => isListed).map(itemElement);
-      return element('query', NS.ROSTER, { ver }, ...items);
+    // RFC 6121 2.2
+    iq.self.get(NS.ROSTER, 'query', function sendRoster(request: SelfIqRequest) {
+      // RFC 6120 10.1: who asks behind a change sees it
+      const underWay = rosters.of(request.account).whenSettled();
+      return underWay === undefined ? show(request) : underWay.then(() => show(request));
     });
+
+    // 2.6.3: an unchanged roster is an empty result
+    function show({ payload, account, session }: SelfIqRequest): Element | undefined {
+      const { version, items } = rosters.of(account).committed();
+      pushes.becomeInterested(session, version);
+      const ver = String(version);
+      if (payload.attribute('ver') === ver) return undefined;
+      return element('query', NS.ROSTER, { ver }, ...items.filter(({ isListed }) => isListed).map(itemElement));
+    }
 
     // RFC 6121 2.1.5
     iq.self.set(NS.ROSTER, 'query', async function changeRoster({ payload, account }: SelfIqRequest) {
@@ -74,17 +81,14 @@ export const roster = defineModule({
       const jid = contact.bare;
       const item = rosters.of(account).item(jid);
       if (item?.isListed !== true) throw new StanzaError('item-not-found'); // 2.5.3
-      const version = await rosters.change(account, [], [jid]);
+      const isSubscriber = rosters.hasSubscriptionFrom(account, jid);
+      const change = (): Promise<number> => rosters.change(account, [], [jid]);
+      // 3.2.2: who loses the subscription sees the user go first
+      const version = await (isSubscriber ? partFrom(account, contact, route, change) : change());
       pushes.pushRemoval(account, jid, version, deliverTo);
-      const tell = (type: string, from = account.jid): void =>
-        route(Stanza.create('presence', { to: contact, from, type }));
+      const tell = (type: string): void => route(Stanza.create('presence', { to: contact, from: account.jid, type }));
       // 2.5.2
       if (item.subscription === 'to' || item.subscription === 'both' || item.ask) tell('unsubscribe');
-      const isSubscriber = item.subscription === 'from' || item.subscription === 'both';
-      if (isSubscriber) {
-        // 3.2.2: who loses the subscription sees the user go first
-        for (const session of account.sessions) if (session.isAvailable) tell('unavailable', session.jid);
-      }
       if (isSubscriber || item.request !== undefined) tell('unsubscribed');
     }
 

@@ -8,6 +8,7 @@ import { defineModule } from '../module.ts';
 import type { Account } from '../routing/account.ts';
 import { Unanswered, type Subscription } from '../routing/pipeline.ts';
 import type { Session } from '../routing/session.ts';
+import { partFrom } from '../services/parting.ts';
 import { RosterPushes } from '../services/roster-pushes.ts';
 import { Rosters } from '../services/rosters.ts';
 import { keptRequest } from '../services/subscription-requests.ts';
@@ -56,13 +57,13 @@ export const subscriptions = defineModule({
       if (contact === undefined || contact.bare === account.jid.bare) {
         throw new StanzaError('bad-request', 'A subscription is to somebody else');
       }
-      const wasSubscriber = rosters.hasSubscriptionFrom(account, contact.bare);
       const { state, isChanged, passes } = outbound(type, rosters.of(account).item(contact.bare));
-      const push = isChanged ? await change(account, contact.bare, state) : undefined;
-      if (passes) {
-        if (type === 'unsubscribed' && wasSubscriber) leave(account, contact);
-        route(stanza.withHeader({ from: account.jid, to: contact }));
-      }
+      const commit = (): ReturnType<typeof change> => change(account, contact.bare, state);
+      const isParting = type === 'unsubscribed' && rosters.hasSubscriptionFrom(account, contact.bare);
+      let push: (() => void) | undefined;
+      if (isParting) push = await partFrom(account, contact, route, commit);
+      else if (isChanged) push = await commit();
+      if (passes) route(stanza.withHeader({ from: account.jid, to: contact }));
       push?.();
       if (passes && type === 'subscribed') appear(account, contact); // 3.1.5
     }
@@ -74,24 +75,25 @@ export const subscriptions = defineModule({
       if (type !== 'subscribe' && !to.isBare && account.session(to.full) === undefined) return;
       const contact = stanza.from!.toBare();
       if (contact.bare === account.jid.bare) return;
-      const wasSubscriber = rosters.hasSubscriptionFrom(account, contact.bare);
       const item = rosters.of(account).item(contact.bare);
       const request = type === 'subscribe' ? keptRequest(stanza) : '';
+      // Who becomes available from now on is shown the request with all that wait (3.1.3, rule 4).
+      const available = account.sessions.filter(({ isAvailable }) => isAvailable);
       const { state, isChanged, passes, reply } = inbound(type, request, item);
-      const push = isChanged ? await change(account, contact.bare, state) : undefined;
+      const commit = (): ReturnType<typeof change> => change(account, contact.bare, state);
+      const isParting = type === 'unsubscribe' && rosters.hasSubscriptionFrom(account, contact.bare); // 3.3.3, rule 3
+      let push: (() => void) | undefined;
+      if (isParting) push = await partFrom(account, contact, route, commit);
+      else if (isChanged) push = await commit();
       if (passes) {
         // 3.1.3 and 2.2, implementation note: requests go to available resources; 3.1.6, 3.2.3, 3.3.3: the rest to
         // interested ones, before the push
-        const readers =
-          type === 'subscribe'
-            ? account.sessions.filter(({ isAvailable }) => isAvailable)
-            : pushes.interestedSessions(account);
+        const readers = type === 'subscribe' ? available : pushes.interestedSessions(account);
         const shown = stanza.withHeader({ from: contact, to: account.jid });
         for (const session of readers) deliverTo(session, shown);
       }
       push?.();
       if (reply === undefined) return;
-      if (type === 'unsubscribe' && wasSubscriber) leave(account, contact); // 3.3.3, rule 3
       route(Stanza.create('presence', { to: contact, from: account.jid, id: stanza.id, type: reply }));
       if (reply === 'subscribed') appear(account, contact);
     }
@@ -125,16 +127,6 @@ export const subscriptions = defineModule({
     /** The contact sees every available resource. */
     function appear(account: Account, to: Jid): void {
       for (const { presence: last } of account.sessions) if (last !== undefined) route(last.withHeader({ to }));
-    }
-
-    /**
-     * The contact sees every available resource go, before being told that the subscription has ended (3.2.2). Only for
-     * who was subscribed: who merely asked must not learn the names of resources (11, presence leaks).
-     */
-    function leave(account: Account, to: Jid): void {
-      for (const { jid: from, isAvailable } of account.sessions) {
-        if (isAvailable) route(Stanza.create('presence', { to, from, type: 'unavailable' }));
-      }
     }
   },
 });

@@ -8,23 +8,26 @@ import { Slot, type SlotNumbers } from '../routing/slot.ts';
 
 /** Which sessions have asked for the roster, and how they hear of its changes (RFC 6121 2.1.6, 2.2). */
 export class RosterPushes {
-  readonly #interested: Slot<{ isInterested: boolean }>;
+  readonly #interested: Slot<{ seen: number | undefined }>;
 
   constructor(sessionSlots: SlotNumbers) {
-    this.#interested = new Slot<{ isInterested: boolean }>(sessionSlots, () => ({ isInterested: false }), {
+    this.#interested = new Slot<{ seen: number | undefined }>(sessionSlots, () => ({ seen: undefined }), {
       name: 'roster-interest',
-      save: ({ isInterested }) => (isInterested ? 'interested' : undefined),
-      restore: () => ({ isInterested: true }),
+      save: ({ seen }) => (seen === undefined ? undefined : 'interested'),
+      restore: () => ({ seen: 0 }),
     });
   }
 
-  /** RFC 6121 2.2: a resource that has requested the roster is an interested resource. */
-  becomeInterested(session: Session): void {
-    this.#interested.of(session).isInterested = true;
+  /**
+   * RFC 6121 2.2: a resource that has requested the roster is an interested resource.
+   * @param version of the roster it is shown: it hears of later changes
+   */
+  becomeInterested(session: Session, version: number): void {
+    this.#interested.of(session).seen = version;
   }
 
   interestedSessions({ sessions }: Account): readonly Session[] {
-    return sessions.filter((session) => this.#interested.peek(session)?.isInterested === true);
+    return sessions.filter((session) => this.#interested.peek(session)?.seen !== undefined);
   }
 
   /** Tells every interested session of the item as it is now; `version` is the one this change made. */
@@ -41,6 +44,7 @@ export class RosterPushes {
     const ver = String(version);
     const query = element('query', NS.ROSTER, { ver }, item);
     for (const session of this.interestedSessions(account)) {
+      if (this.#interested.of(session).seen! >= version) continue; // it was in the roster the client has been sent
       deliver(session, Stanza.create('iq', { to: session.jid, id: `push-${ver}`, type: 'set' }, [query]));
     }
   }

@@ -2,7 +2,7 @@ import { Jid } from '../../stanzas/jid.ts';
 import { scanDocument } from '../../stanzas/scanner.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
 import type { Account } from '../routing/account.ts';
-import type { Roster } from './rosters.ts';
+import type { Roster } from './roster.ts';
 
 /** A request is kept until it is answered; one that is larger is kept without its content. */
 const MAX_KEPT_BYTES = 4096;

@@ -146,7 +146,7 @@ describe('RFC 6121 2: the roster', () => {
       .take()
       .map((stanza) => /<(?:item|presence)[^>]* (?:type|subscription)='(\w+)'/.exec(stanza)?.[1]);
     // 3.3.3 and 3.2.3: each stanza before its push
-    expect(seen).to.deep.equal(['unsubscribe', 'to', 'unavailable', 'unsubscribed', 'none']);
+    expect(seen).to.deep.equal(['unavailable', 'unsubscribe', 'to', 'unsubscribed', 'none']);
     expect(await get(balcony)).not.to.include(ROMEO);
   });
 
@@ -178,6 +178,54 @@ describe('RFC 6121 2: the roster', () => {
       ['1', 'nurse'],
       ['2', 'paris'],
     ]);
+  });
+
+  describe('2.6: while the disk has not answered', () => {
+    let store: HeldStore;
+    beforeEach(async () => {
+      store = new HeldStore(new MemoryStore());
+      const opening = Stage.open([JULIET], { store });
+      await (await held()).land();
+      stage = await opening;
+      balcony = await stage.actor(`${JULIET}/balcony`);
+    });
+    const held = async (): Promise<(typeof store.held)[number]> => {
+      while (store.held.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      return store.held.shift()!;
+    };
+    const put = (id: string, type: string, content: string, actor = balcony): void =>
+      stage.put(actor.session, `<iq id='${id}' type='${type}'><query xmlns='jabber:iq:roster'>${content}</query></iq>`);
+
+    it('a client that asks behind a change is shown it with its version, and not pushed it again', async () => {
+      put('a', 'set', `<item jid='nurse@example.com'/>`);
+      put('b', 'get', '');
+      const batch = await held();
+      expect(balcony.take()).to.deep.equal([]);
+      await batch.land();
+      await stage.settle();
+      const stanzas = balcony.take();
+      expect(stanzas).to.have.length(2);
+      expect(stanzas.find((stanza) => stanza.includes(`id='b'`)))
+        .to.include(`ver='1'`)
+        .and.include('nurse');
+      put('c', 'set', `<item jid='nurse@example.com' name='Nurse'/>`);
+      await (await held()).land();
+      await stage.settle();
+      expect(balcony.take()[0]).to.include(`ver='2'`).and.include(`name='Nurse'`);
+    });
+
+    it('a client that asks is not shown what is refused, nor its version', async () => {
+      put('a', 'set', `<item jid='nurse@example.com'/>`);
+      put('b', 'get', '');
+      (await held()).fail(new StoreError('full', 'the disk is full'));
+      await stage.settle();
+      const stanzas = balcony.take();
+      expect(stanzas.find((stanza) => stanza.includes(`id='b'`))).to.match(/<query [^>]*ver='0'\/>/);
+      put('c', 'set', `<item jid='paris@example.com'/>`);
+      await (await held()).land();
+      await stage.settle();
+      expect(balcony.take()[0]).to.include(`ver='2'`);
+    });
   });
 
   it('offers versioning and pre-approval on the stream (2.6.1, 3.4)', () => {

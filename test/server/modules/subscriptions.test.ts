@@ -216,4 +216,31 @@ describe('RFC 6121 3: presence subscriptions', () => {
     await stage.receive(`<presence from='mercutio@example.org' to='${ROMEO}/orchard' type='subscribed'/>`);
     expect(brief(romeo.take())).to.include('push jid=mercutio@example.org subscription=to');
   });
+
+  describe('3.2.2, 3.3.3, 4.5.2: a resource that ends while the subscription is being ended', () => {
+    beforeEach(subscribe);
+
+    for (const [what, end] of [
+      ['by a cancellation', () => stage.put(juliet.session, `<presence type='unsubscribed' to='${ROMEO}'/>`)],
+      ['by unsubscribing', () => stage.put(romeo.session, `<presence type='unsubscribe' to='${JULIET}'/>`)],
+      [
+        'by removing the contact',
+        () =>
+          stage.put(
+            juliet.session,
+            `<iq id='r' type='set'><query xmlns='jabber:iq:roster'><item jid='${ROMEO}' subscription='remove'/></query></iq>`,
+          ),
+      ],
+    ] as const) {
+      it(`${what} is seen to go, once`, async () => {
+        end();
+        if (what === 'by unsubscribing') while (!changing()) await new Promise((resolve) => setImmediate(resolve));
+        await juliet.leave();
+        const gone = romeo.take().filter((stanza) => stanza.includes(`type='unavailable'`));
+        expect(brief(gone)).to.deep.equal([`unavailable from ${JULIET}/balcony`]);
+      });
+    }
+    /** Whether Juliet's side is storing something. */
+    const changing = (): boolean => !juliet.session.account.received.isIdle;
+  });
 });
