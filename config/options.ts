@@ -70,6 +70,27 @@ export const OPTIONS = {
       3000,
       'New connections one address may open in a minute (RFC 6120 13.12); 0: any number.',
     ),
+    logins_per_second: option(
+      wholeNumber(0, 1_000_000),
+      1000,
+      'Logins begun in a second, over all; further ones wait, with returning devices before passwords. 0: any number.',
+    ),
+    logins_per_minute_per_address: option(
+      wholeNumber(0, 10_000_000),
+      3000,
+      'Logins one address may begin in a minute; further ones are told when to come back. 0: any number.',
+    ),
+    max_logins_waiting: option(
+      wholeNumber(0, 1_000_000),
+      5000,
+      'Logins that wait for their turn when a crowd comes back; further ones are told when to come back.',
+    ),
+    login_wait_seconds: option(
+      wholeNumber(1, 600),
+      15,
+      'A login that has waited this long for its turn is told when to come back.',
+      { unit: 'seconds' },
+    ),
     max_sessions_per_account: option(
       wholeNumber(1, 10_000),
       20,

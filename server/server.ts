@@ -23,6 +23,7 @@ import { ClientStream } from './streams/client-stream.ts';
 import type { Connection } from './streams/connection.ts';
 import { Flusher } from './streams/flusher.ts';
 import { Listener } from './streams/listener.ts';
+import { LoginQueue } from './streams/login-queue.ts';
 import type { ListeningAddress } from './streams/listening.ts';
 import type { StreamContext } from './streams/stream-context.ts';
 import { TlsContexts } from './streams/tls-context.ts';
@@ -49,6 +50,8 @@ export interface RunningServer {
 
 /** 144 bits: nobody guesses the id of somebody else's session. */
 const RANDOM_ID_BYTES = 18;
+/** From 0 to 1, for jitter. */
+const randomFraction = (): number => randomBytes(4).readUInt32BE() / 2 ** 32;
 const CHECK_INTERVAL_MS = 1000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -89,6 +92,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       const now = clock.monotonic();
       for (const stream of streams) stream.check(now);
       core.resumable.expire();
+      context.logins.expire();
       clock.schedule(CHECK_INTERVAL_MS, check);
     };
     clock.schedule(CHECK_INTERVAL_MS, check);
@@ -175,6 +179,7 @@ export async function streamContext(
     bindFeatures: core.bindFeatures,
     sessionClient: core.sessionClient,
     resourceSecret: await storage.serverKeys.secret('resources', 32),
+    logins: new LoginQueue({ limits: config.c2s, clock, log, random: randomFraction }),
     sasl: {
       accounts: { credentials: (bare) => storage.accounts.get(bare) },
       throttle,
@@ -226,7 +231,15 @@ async function listen(
   const accept = (connection: Connection): void => {
     new ClientStream(connection, context);
   };
-  const shared = { addresses: c2s.addresses, admission, handshakes, flusher: new Flusher({ log }), accept, log };
+  const shared = {
+    addresses: c2s.addresses,
+    admission,
+    handshakes,
+    flusher: new Flusher({ log }),
+    accept,
+    log,
+    random: randomFraction,
+  };
   const listening: ListeningAddress[] = [];
   for (const { name, port, directTls } of [
     { name: 'c2s', port: c2s.port, directTls: false },

@@ -3,6 +3,8 @@ import type { Log } from '../log.ts';
 import { networkOf } from '../sasl/network.ts';
 
 const WINDOW_MS = 60_000;
+/** When there is room again nobody knows: as long as it takes most people to look elsewhere. */
+const FULL_SECONDS = 30;
 /** Networks without a connection that are remembered for their rate, at most. */
 const MAX_IDLE_NETWORKS = 50_000;
 /** How many old networks each new connection looks at: more than one, so that the map shrinks faster than it grows. */
@@ -73,6 +75,15 @@ export class Admission {
     network.opened += 1;
     this.#open += 1;
     return true;
+  }
+
+  /** In how many seconds one that was refused may be admitted, as far as that is known. */
+  comeBackSeconds(address: string): number {
+    const network = this.#networks.get(networkOf(address));
+    const { connectionsPerMinutePerAddress } = this.#limits;
+    const isTooFast = connectionsPerMinutePerAddress > 0 && (network?.opened ?? 0) >= connectionsPerMinutePerAddress;
+    if (network === undefined || !isTooFast) return FULL_SECONDS;
+    return (network.sinceMs + WINDOW_MS - this.#clock.monotonic()) / 1000;
   }
 
   /** An admitted connection is gone. */

@@ -7,6 +7,7 @@ import type { HashedTokenMechanism } from '../sasl/hashed-token.ts';
 import type { ClientStream } from './client-stream.ts';
 import { bindInline } from './inline-binding.ts';
 import { noteFailure } from './login-failure.ts';
+import type { LoginKind } from './login-queue.ts';
 import { checkClaim } from './stream-opening.ts';
 import { resumeSession } from './stream-resumption.ts';
 
@@ -16,6 +17,8 @@ export async function authenticateWithin(
   negotiation: ExtensibleNegotiation,
   frame: Frame,
 ): Promise<void> {
+  if (frame.name === 'authenticate') await stream.context.logins.enter(kindOf(frame), stream.remoteAddress);
+  if (stream.isOver) return;
   const step = await negotiation.receive(frame);
   if (!stream.isNegotiating) return;
   if (step.kind === 'success') {
@@ -24,6 +27,15 @@ export async function authenticateWithin(
   }
   stream.writeElement(step.reply);
   if (step.kind === 'failure') noteFailure(stream, step);
+}
+
+/** Whether a client comes back, by what it claims; its address pays for it either way. */
+function kindOf({ children }: Frame): LoginKind {
+  const returns = children.some(
+    ({ name, namespace }) =>
+      (name === 'fast' && namespace === NS.FAST) || (name === 'resume' && namespace === NS.STREAM_MANAGEMENT),
+  );
+  return returns ? 'return' : 'full';
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Log } from '../log.ts';
 import type { Admission } from './admission.ts';
+import { refusedStream } from './come-back.ts';
 import type { Connection } from './connection.ts';
 import type { Flusher } from './flusher.ts';
 import type { ListeningAddress } from './listening.ts';
@@ -24,6 +25,8 @@ export interface ListenerOptions {
   /** One for all listeners. */
   readonly flusher: Flusher;
   readonly log: Log;
+  /** From 0 to 1, for jitter. */
+  readonly random?: () => number;
 }
 
 const PORT_OPTIONS = { c2s: 'c2s.port', 'c2s-tls': 'c2s.tls_port' } as const;
@@ -32,12 +35,14 @@ const PORT_OPTIONS = { c2s: 'c2s.port', 'c2s-tls': 'c2s.tls_port' } as const;
 export class Listener {
   readonly #sockets: SocketListener;
 
-  constructor({ directTls, accept, handshakes, flusher, name, ...options }: ListenerOptions) {
+  constructor({ directTls, accept, handshakes, flusher, name, random = Math.random, ...options }: ListenerOptions) {
     this.#sockets = new SocketListener({
       ...options,
       name,
       portOption: PORT_OPTIONS[name],
       addressOption: 'c2s.addresses',
+      // Before TLS there is nobody else to tell it to; under direct TLS it would cost a handshake.
+      farewell: directTls ? undefined : (seconds) => refusedStream(seconds, random()),
       // XEP-0368: a client that uses ALPN must name xmpp-client; one that does not is let in
       directTls: directTls ? { handshakes, alpnProtocols: [ALPN_CLIENT] } : undefined,
       accept: (socket) => accept(new TcpConnection(socket, { flusher, handshakes }), { directTls }),

@@ -51,7 +51,9 @@ async function startTls(stream: ClientStream): Promise<void> {
 }
 
 async function authenticate(stream: ClientStream, sasl: SaslNegotiation, frame: Frame): Promise<void> {
-  const { log } = stream.context;
+  const { log, logins } = stream.context;
+  if (frame.name === 'auth') await logins.enter('full', stream.remoteAddress);
+  if (stream.isOver) return;
   const step = await sasl.receive(frame);
   if (!stream.isNegotiating) return;
   if (step.kind === 'success') {

@@ -16,7 +16,9 @@ export interface SocketListenerOptions {
   readonly addressOption: string;
   /** TLS from the first byte on, for who offers one of these by ALPN or nothing at all; undefined: none. */
   readonly directTls?: { readonly handshakes: TlsHandshakes; readonly alpnProtocols: readonly string[] } | undefined;
-  readonly admission: Pick<Admission, 'admit' | 'release'>;
+  readonly admission: Pick<Admission, 'admit' | 'release' | 'comeBackSeconds'>;
+  /** What one that is refused is told, in clear, before its connection is closed; a byte string. Undefined: nothing. */
+  readonly farewell?: ((comeBackSeconds: number) => string) | undefined;
   /** Whether a connection from this address is not counted here, as its listener counts whom it stands for. */
   readonly uncounted?: (address: string) => boolean;
   /** A connection that was let in, with its handshake done under direct TLS. */
@@ -24,12 +26,18 @@ export interface SocketListenerOptions {
   readonly log: Log;
 }
 
+/** Refused connections that are open at the same time, and for how long: beyond, nobody is told anything. */
+const MAX_FAREWELLS = 100;
+const FAREWELL_MS = 1000;
+
 /** Listens on one port of several addresses, lets in whom admission allows, and does direct TLS. */
 export class SocketListener {
   readonly #options: SocketListenerOptions;
   readonly #servers: Server[] = [];
   /** Sockets whose handshake is not complete. */
   readonly #greeted = new Set<Socket>();
+  /** Sockets that are told when to come back. */
+  readonly #refused = new Set<Socket>();
 
   constructor(options: SocketListenerOptions) {
     this.#options = options;
@@ -67,7 +75,7 @@ export class SocketListener {
   /** Accepts nobody more. Who was let in stays; who was still at the handshake goes. */
   close(): void {
     stopListening(this.#servers.splice(0));
-    for (const socket of this.#greeted) socket.destroy();
+    for (const socket of [...this.#greeted, ...this.#refused]) socket.destroy();
   }
 
   #server(): Server {
@@ -86,13 +94,26 @@ export class SocketListener {
     }
     if (uncounted?.(address) !== true) {
       if (!admission.admit(address)) {
-        socket.destroy();
+        this.#refuse(socket, address);
         return;
       }
       socket.once('close', () => admission.release(address));
     }
     if (directTls === undefined) this.#accept(socket);
     else void this.#secure(socket, directTls);
+  }
+
+  #refuse(socket: Socket, address: string): void {
+    const { admission, farewell } = this.#options;
+    if (farewell === undefined || this.#refused.size >= MAX_FAREWELLS) {
+      socket.destroy();
+      return;
+    }
+    this.#refused.add(socket);
+    socket.on('error', ignore).once('close', () => this.#refused.delete(socket));
+    // What it sends is read and dropped: closing over it would take the farewell from it as well.
+    socket.once('end', () => socket.destroy()).setTimeout(FAREWELL_MS, () => socket.destroy());
+    socket.resume().end(farewell(admission.comeBackSeconds(address)), 'latin1');
   }
 
   async #secure(socket: Socket, { handshakes, alpnProtocols }: NonNullable<SocketListenerOptions['directTls']>) {

@@ -12,6 +12,7 @@ import type { SessionTable } from '../routing/session-table.ts';
 import type { Slot } from '../routing/slot.ts';
 import type { SaslContext } from '../sasl/handshakes.ts';
 import type { ClientStream } from './client-stream.ts';
+import type { LoginQueue } from './login-queue.ts';
 
 /** What every client stream of a server shares. */
 export interface StreamContext {
@@ -33,6 +34,8 @@ export interface StreamContext {
   readonly resourceSecret: Uint8Array;
   /** Features of authenticated streams that modules announce. */
   readonly streamFeatures: readonly (() => Element)[];
+  /** One for all listeners. */
+  readonly logins: LoginQueue;
   /** All but what depends on the one connection. */
   readonly sasl: Omit<SaslContext, 'domain' | 'security' | 'address'>;
   readonly randomId: () => string;

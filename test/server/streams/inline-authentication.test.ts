@@ -2,7 +2,15 @@ import { expect } from 'chai';
 import { element } from '../../../stanzas/element.ts';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
-import { ENCRYPTED, header, nextTurn, PASSWORD, StreamStage, type StreamPlayer } from '../../support/stream-stage.ts';
+import {
+  ENCRYPTED,
+  header,
+  nextTurn,
+  PASSWORD,
+  plainAuth,
+  StreamStage,
+  type StreamPlayer,
+} from '../../support/stream-stage.ts';
 import { tokenMessages } from '../../support/token-client.ts';
 
 const PHONE = 'd4565fa7-4d72-4749-b3d3-740edbf87770';
@@ -471,6 +479,19 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
       const [, success] = await enter(withToken(token, bind()));
       expect(success).to.contain('<bound ');
     });
+  });
+
+  it('tells who logs in too fast when to come back, by whichever profile', async () => {
+    stage = await StreamStage.open({ environment: { POSTHORN_C2S_LOGINS_PER_MINUTE_PER_ADDRESS: '2' } });
+    await enter(authenticate({ inline: bind() }));
+    const older = stage.connectSecurely();
+    await older.logIn('juliet');
+    for (const request of [authenticate({ inline: bind() }), plainAuth('juliet')]) {
+      const player = await connected();
+      player.send(request);
+      expect(await player.refusal()).to.equal('resource-constraint');
+      expect(player.sent).to.match(/<retry xmlns='urn:posthorn:retry:0' after='\d+'\/>/);
+    }
   });
 
   it('works over WebSocket, one message for each element (RFC 7395)', async () => {

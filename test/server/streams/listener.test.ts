@@ -294,6 +294,20 @@ describe('server/streams/listener', () => {
       await untilAccepted(2);
     });
 
+    it('tells who is refused in clear when to come back, and closes', async () => {
+      limit({ connectionsPerMinutePerAddress: 1 });
+      const port = await open();
+      dial(port);
+      await untilAccepted(1);
+      const client = dial(port);
+      let text = '';
+      client.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+      await once(client, 'close');
+      expect(text).to.match(
+        /^<\?xml version='1\.0'\?><stream:stream [^>]*version='1\.0'><stream:error><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'\/><text [^>]*>Too many clients[^<]*<\/text><retry xmlns='urn:posthorn:retry:0' after='(?:[6-9]\d|1[01]\d|120)'\/><\/stream:error><\/stream:stream>$/,
+      );
+    });
+
     it('counts new connections by the minute', () => {
       const clock = limit({ connectionsPerMinutePerAddress: 2 });
       const connectOnce = (address: string): boolean => {
