@@ -5,6 +5,7 @@ import { NS } from '../../stanzas/namespaces.ts';
 import { Scanner, scanDocument, type ScannerLimits, type ScannerSink } from '../../stanzas/scanner.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
+import type { InboundLedger } from '../routing/receipt.ts';
 import type { Session, SessionStream } from '../routing/session.ts';
 import { acceptStanza } from './client-stanza.ts';
 import type { Connection, ConnectionListener } from './connection.ts';
@@ -14,8 +15,8 @@ import type { StreamContext } from './stream-context.ts';
 import { manageStream } from './stream-management.ts';
 import { negotiateSecurity } from './security-negotiation.ts';
 import { checkClaim, checkHeader, claimOf, domainOf, featuresBytes, headerBytes, langOf } from './stream-opening.ts';
+import { StreamIntake, type IntakeOwner } from './stream-intake.ts';
 import { StreamTimeouts } from './stream-timeouts.ts';
-import { RateLimit } from './rate-limit.ts';
 import { readMessage } from './websocket-framing.ts';
 
 /** Where the negotiation stands (RFC 6120 4.3). */
@@ -29,7 +30,7 @@ type State =
 const LATE_ACKNOWLEDGEMENT_MS = 1000;
 
 /** One client's stream from the first byte to the last (RFC 6120 4). Knows one connection and at most one session. */
-export class ClientStream implements ConnectionListener, ScannerSink, SessionStream {
+export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSink, SessionStream {
   readonly connection: Connection;
   readonly context: StreamContext;
   /** The domain the client asked for, once it has. */
@@ -45,30 +46,24 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #state: State = 'opening';
   #scanner: Scanner;
   #sasl: SaslProfiles | undefined;
-  /** Something asynchronous decides what comes next: no element is taken before it is done. */
-  #isBusy = false;
-  #held: Buffer[] = [];
-  #isReadingOver = false;
   #hasSentHeader = false;
   /** Whether the peer has closed its side. */
   #isPeerClosed = false;
   readonly #timeouts: StreamTimeouts;
+  readonly #intake: StreamIntake;
   #isAckRequested = false;
   /** Stanzas for a session whose client is not told yet that it has one. */
   #withheld: Stanza[] | undefined;
   /** When the client asked for our count and has not been told, monotonic milliseconds. */
   #ackOwedSince: number | undefined;
-  readonly #rate: RateLimit | undefined;
-  #isThrottled = false;
 
   constructor(connection: Connection, context: StreamContext) {
     this.connection = connection;
     this.context = context;
     this.#scanner = new Scanner(this.#limits());
     const { c2s } = context.config;
-    const now = context.clock.monotonic();
-    this.#timeouts = new StreamTimeouts(c2s, now);
-    this.#rate = c2s.bytesPerSecond === 0 ? undefined : new RateLimit(c2s.bytesPerSecond, c2s.burstBytes, now);
+    this.#timeouts = new StreamTimeouts(c2s, context.clock.monotonic());
+    this.#intake = new StreamIntake(this, context);
     context.streams.add(this);
     connection.listener = this;
   }
@@ -98,16 +93,12 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
       // Who sends on without reading the answers would have us keep them all. Twice: a resumed session's queue is written
       // at once, with its tags.
       this.closeWithError(new StreamError('resource-constraint', 'Too much waits for this client'));
-    } else if (this.#isStopped) {
-      this.#held.push(Buffer.from(chunk));
-      this.connection.pause();
-    } else this.#take(chunk);
-    const pauseMs = this.#rate?.spend(chunk.length, now) ?? 0;
-    if (pauseMs > 0) this.#throttle(pauseMs);
+    } else this.#intake.receive(chunk);
+    this.#intake.charge(chunk.length, now);
   }
 
   refused(error: StreamError): void {
-    this.#fail(error);
+    this.fail(error);
   }
 
   closed(error?: Error): void {
@@ -127,16 +118,50 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.session?.flushed(mark);
   }
 
+  // IntakeOwner
+
+  get inbound(): InboundLedger | undefined {
+    return this.session?.inbound;
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  take(chunk: Buffer): number {
+    if (this.connection.framing === 'stream') return this.#scanner.scan(chunk, this);
+    this.#takeMessage(scanDocument(chunk, this.#limits()));
+    return chunk.length;
+  }
+
+  fail(error: unknown): void {
+    if (error instanceof StreamError) {
+      if (this.#state === 'closing' || this.#state === 'closed') return; // whatever else comes is no news
+      this.context.log.info(
+        { address: this.remoteAddress, account: this.authenticated, error: error.message },
+        'stream refused',
+      );
+      this.closeWithError(error);
+      return;
+    }
+    const stack = error instanceof Error ? error.stack : String(error);
+    this.context.log.error(
+      { address: this.remoteAddress, account: this.authenticated, error: stack },
+      'a stream failed',
+    );
+    this.closeWithError(new StreamError('internal-server-error'));
+  }
+
   // ScannerSink
 
   streamOpened(header: StreamHeader): boolean {
     this.#open(header);
-    return !this.#isStopped;
+    return !this.#intake.isStopped;
   }
 
   elementScanned(frame: Frame): boolean {
     this.#handle(frame);
-    return !this.#isStopped;
+    return !this.#intake.isStopped;
   }
 
   streamClosed(): boolean {
@@ -177,17 +202,14 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     this.connection.write(isWebSocket ? `<close xmlns='${NS.FRAMING}'/>` : '</stream:stream>');
     this.#leaveSession(false);
     this.#state = 'closing';
-    this.#isReadingOver = false; // but for the end of the peer's side
-    this.#held = [];
     this.#timeouts.closes(this.context.clock.monotonic());
     if (!isWebSocket || this.#isPeerClosed) this.connection.end();
-    this.connection.resume();
+    this.#intake.awaitEnd();
   }
 
   /** Takes nothing more from the client: the server stops. What has been taken is still answered. */
   stopReading(): void {
-    this.#isReadingOver = true;
-    this.connection.pause();
+    this.#intake.stop();
   }
 
   /** Writes a stanza of the stream itself, whatever its state: not counted, not confirmed. */
@@ -246,17 +268,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   /** Takes no further element until the promise settles; what it rejects with ends the stream. */
   waitFor(work: Promise<void>): void {
-    this.#isBusy = true;
-    work.then(
-      () => {
-        this.#isBusy = false;
-        this.#goOn();
-      },
-      (error: unknown) => {
-        this.#isBusy = false;
-        this.#fail(error);
-      },
-    );
+    this.#intake.waitFor(work);
   }
 
   /** Whether features were sent and the stream has neither been bound nor closed since. */
@@ -280,7 +292,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
 
   /** Forgets what came in and has not been taken. */
   forgetHeld(): void {
-    this.#held = [];
+    this.#intake.forget();
   }
 
   /**
@@ -332,55 +344,10 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     }
   }
 
-  get #isStopped(): boolean {
-    return (
-      this.#isBusy || this.#isReadingOver || this.#state === 'closed' || this.session?.inbound.isAboveMark === true
-    );
-  }
-
   #limits(): ScannerLimits {
     const { maxStanzaBytes, maxStanzaBytesUnauthenticated, maxDepth, maxAttributes } = this.context.config.c2s;
     const maxBytes = this.authenticated === undefined ? maxStanzaBytesUnauthenticated : maxStanzaBytes;
     return { maxBytes, maxDepth, maxAttributes };
-  }
-
-  #throttle(pauseMs: number): void {
-    this.#isThrottled = true;
-    this.connection.pause();
-    this.context.clock.schedule(pauseMs, () => {
-      this.#isThrottled = false;
-      this.#resume();
-    });
-  }
-
-  #resume(): void {
-    if (!this.#isStopped && !this.#isThrottled) this.connection.resume();
-  }
-
-  #take(chunk: Buffer): void {
-    try {
-      if (this.connection.framing === 'websocket') {
-        this.#takeMessage(scanDocument(chunk, this.#limits()));
-      } else {
-        const consumed = this.#scanner.scan(chunk, this);
-        // The rest comes before whatever else is held.
-        if (consumed < chunk.length && this.#isStopped) this.#held.unshift(Buffer.from(chunk.subarray(consumed)));
-      }
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    // What comes faster than the disk takes it stays with who sends it.
-    if (this.context.commit.isFull && !this.#isStopped) this.waitFor(this.context.commit.whenRoom());
-    if (!this.#isStopped) return;
-    this.connection.pause();
-    const { session } = this;
-    if (session?.inbound.isAboveMark === true) session.inbound.onRelief = () => setImmediate(() => this.#goOn());
-  }
-
-  #goOn(): void {
-    while (this.#held.length > 0 && !this.#isStopped) this.#take(this.#held.shift()!);
-    this.#resume();
   }
 
   /** RFC 7395 3.3: every message is one element. */
@@ -454,24 +421,6 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
     else this.close();
   }
 
-  #fail(error: unknown): void {
-    if (error instanceof StreamError) {
-      if (this.#state === 'closing' || this.#state === 'closed') return; // whatever else comes is no news
-      this.context.log.info(
-        { address: this.remoteAddress, account: this.authenticated, error: error.message },
-        'stream refused',
-      );
-      this.closeWithError(error);
-      return;
-    }
-    const stack = error instanceof Error ? error.stack : String(error);
-    this.context.log.error(
-      { address: this.remoteAddress, account: this.authenticated, error: stack },
-      'a stream failed',
-    );
-    this.closeWithError(new StreamError('internal-server-error'));
-  }
-
   /** XEP-0198 4: an answer is not withheld because the store takes its time; what is committed by then is told. */
   #payLateAcknowledgement(now: number): void {
     if (this.#ackOwedSince === undefined || now - this.#ackOwedSince < LATE_ACKNOWLEDGEMENT_MS) return;
@@ -492,7 +441,7 @@ export class ClientStream implements ConnectionListener, ScannerSink, SessionStr
   #finish(): void {
     this.#leaveSession(true);
     this.#state = 'closed';
-    this.#held = [];
+    this.#intake.forget();
     this.context.streams.delete(this);
   }
 }
