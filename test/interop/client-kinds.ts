@@ -10,6 +10,8 @@ export interface ClientKind {
   readonly transports: readonly Transport[];
   /** The strongest mechanism that the library and Posthorn both have. */
   readonly mechanism: string;
+  /** Whether it logs in by XEP-0388 and binds by XEP-0386, where both are offered. */
+  readonly bindsInline: boolean;
   /** Messages it has confirmed too few of when it logs out in `clients.test.ts`, so that it gets them again. */
   readonly repeatedAfterLogout: number;
   /** Whether a character is safe that arrives in two reads. */
@@ -28,6 +30,7 @@ export const SLIXMPP: ClientKind = {
   ...python('slixmpp_client.py'),
   transports: ['starttls', 'direct-tls'],
   mechanism: 'SCRAM-SHA-512-PLUS',
+  bindsInline: false,
   repeatedAfterLogout: 0,
   joinsCharacters: true,
 };
@@ -38,6 +41,7 @@ export const NBXMPP: ClientKind = {
   ...python('nbxmpp_client.py'),
   transports: ['starttls', 'direct-tls', 'websocket'],
   mechanism: 'SCRAM-SHA-512',
+  bindsInline: false,
   repeatedAfterLogout: 0,
   joinsCharacters: true,
 };
@@ -53,6 +57,7 @@ export const XMPP_JS: ClientKind = {
   ...node('xmpp-js-client.ts'),
   transports: ['starttls', 'direct-tls', 'websocket'],
   mechanism: 'SCRAM-SHA-1',
+  bindsInline: true,
   repeatedAfterLogout: 2,
   joinsCharacters: false,
 };
@@ -63,6 +68,7 @@ export const STROPHE: ClientKind = {
   ...node('strophe-client.ts'),
   transports: ['websocket'],
   mechanism: 'SCRAM-SHA-512',
+  bindsInline: false,
   repeatedAfterLogout: 0,
   joinsCharacters: true,
 };

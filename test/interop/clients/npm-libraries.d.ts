@@ -24,6 +24,7 @@ declare module '@xmpp/client' {
       set(namespace: string, name: string, handler: IqHandler): void;
     };
     on(event: 'error', listener: (error: Error) => void): void;
+    on(event: 'online', listener: (jid: { toString(): string }) => void): void;
     on(event: 'stanza' | 'send', listener: (element: Element) => void): void;
     /** Resolves with the address when it is online. */
     start(): Promise<{ toString(): string }>;

@@ -24,7 +24,7 @@ function login(command: Extract<ClientCommand, { command: 'login' }>): Client {
   const made = client({ service, domain, username, password, resource, timeout: 20_000 });
   let mechanism = '';
   made.on('send', (element) => {
-    if (element.is('auth')) mechanism = element.attrs.mechanism ?? '';
+    if (element.is('auth') || element.is('authenticate')) mechanism = element.attrs.mechanism ?? '';
   });
   made.on('stanza', tell);
   made.on('error', (error) => emit({ event: 'failed', reason: error.message }));
@@ -35,10 +35,10 @@ function login(command: Extract<ClientCommand, { command: 'login' }>): Client {
     for (const { jid, subscription } of itemsOf(element)) emit({ event: 'roster-push', jid, subscription });
     return {};
   });
-  made.start().then(
-    (jid) => emit({ event: 'online', jid: jid.toString(), mechanism }),
-    () => undefined, // told as an error
-  );
+  made.on('online', (jid) => emit({ event: 'online', jid: jid.toString(), mechanism }));
+  // Interop: it begins to wait for the answer to its stream header when the header is written. When the answer was
+  // faster, the promise is rejected at last, although the login has gone on and succeeded.
+  made.start().catch(() => undefined);
   return made;
 }
 
