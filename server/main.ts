@@ -18,15 +18,21 @@ process.exitCode = await runCommandLine(process.argv, { version: posthornVersion
  */
 async function runServer(config: Config): Promise<void> {
   // Only here: the other commands answer at once without the server's code.
-  const [{ startServer }, { openLog }, { Faults }, { openControlSocket }, { COMMANDS }, startAdvice] =
-    await Promise.all([
-      import('./server.ts'),
-      import('./log.ts'),
-      import('./faults.ts'),
-      import('./admin/control-socket.ts'),
-      import('./admin/commands/command-table.ts'),
-      import('./admin/start-advice.ts'),
-    ]);
+  const [
+    { startServer },
+    { openLog },
+    { Faults },
+    { openControlSocket },
+    { COMMANDS },
+    { explainStart, refuseSecondServer, startLines },
+  ] = await Promise.all([
+    import('./server.ts'),
+    import('./log.ts'),
+    import('./faults.ts'),
+    import('./admin/control-socket.ts'),
+    import('./admin/commands/command-table.ts'),
+    import('./admin/start-advice.ts'),
+  ]);
   const log = openLog({ level: config.log.level });
   const faults = new Faults(systemClock);
   let server: RunningServer | undefined;
@@ -34,9 +40,9 @@ async function runServer(config: Config): Promise<void> {
   // From the beginning: unheard, it would end a server that is still starting.
   process.on('SIGHUP', () => void server?.operations.reload());
 
-  await startAdvice.refuseSecondServer(config);
+  await refuseSecondServer(config);
   const running = (server = await startServer({ config, log, faults }).catch((error: unknown) => {
-    throw startAdvice.explainStart(error, config);
+    throw explainStart(error, config);
   }));
   let end: (() => void) | undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));
@@ -71,7 +77,7 @@ async function runServer(config: Config): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
-  process.stdout.write(await startAdvice.startLines(running, config));
+  process.stdout.write(await startLines(running, config));
   await ended;
   await control.close();
   // Timers of the login throttle may still run; everything is committed.

@@ -90,7 +90,7 @@ describe('real clients', () => {
     it(`logs in with ${kind.mechanism}`, async () => {
       [juliet, romeo] = await Promise.all([enter('juliet'), enter('romeo')]);
       expect([juliet.mechanism, romeo.mechanism]).to.deep.equal([kind.mechanism, kind.mechanism]);
-      // XEP-0386 4: who binds inline names a tag, to which the server appends.
+      // XEP-0386: who binds inline names a tag, to which the server appends.
       const resource = kind.bindsInline ? /^play\/[^/]+$/ : /^play$/;
       for (const { full, jid } of [juliet, romeo]) {
         expect(full).to.satisfy((text: string) => text.startsWith(`${jid}/`));
