@@ -1,5 +1,6 @@
 import { isIPv4 } from 'node:net';
 
+import { configuredListeners } from './listeners.ts';
 import type { Config } from './options.ts';
 
 /** Options that are fine each by itself and wrong together. */
@@ -38,25 +39,17 @@ function rotationAfterExpiry({ sasl }: Config, sound: (path: string) => boolean)
   return [{ path: ['sasl', 'token_rotation_hours'], found: sasl.tokenRotationHours, allowed }];
 }
 
-function sharedPorts({ c2s, http, operations }: Config, sound: (path: string) => boolean): Contradiction[] {
-  const listeners = [
-    { path: ['c2s', 'port'], port: c2s.port, addresses: c2s.addresses, from: 'c2s.addresses' },
-    { path: ['c2s', 'tls_port'], port: c2s.tlsPort, addresses: c2s.addresses, from: 'c2s.addresses' },
-    { path: ['http', 'port'], port: http.port, addresses: http.addresses, from: 'http.addresses' },
-    {
-      path: ['operations', 'port'],
-      port: operations.port,
-      addresses: [operations.address],
-      from: 'operations.address',
-    },
-  ].filter(({ path, port, from }) => port !== false && port !== 0 && sound(path.join('.')) && sound(from));
+function sharedPorts(config: Config, sound: (path: string) => boolean): Contradiction[] {
+  const listeners = configuredListeners(config).filter(
+    ({ port, portOption, addressOption }) => port !== false && port !== 0 && sound(portOption) && sound(addressOption),
+  );
   return listeners.flatMap((listener, index) => {
     const earlier = listeners
       .slice(0, index)
       .find(({ port, addresses }) => port === listener.port && overlap(addresses, listener.addresses));
     if (earlier === undefined) return [];
-    const allowed = `another port than that of ${earlier.path.join('.')}, which listens on the same address`;
-    return [{ path: listener.path, found: listener.port, allowed }];
+    const allowed = `another port than that of ${earlier.portOption}, which listens on the same address`;
+    return [{ path: listener.portOption.split('.'), found: listener.port, allowed }];
   });
 }
 

@@ -12,6 +12,12 @@ export type Migration = (store: OrderedStore) => Promise<void>;
 /** `MIGRATIONS[n]` leads from layout version n + 1 to n + 2. A migration that was released is never changed. */
 const MIGRATIONS: readonly Migration[] = [];
 
+/** Which layout a store has. */
+export interface StoreLayout {
+  readonly layout: number | undefined;
+  readonly known: number;
+}
+
 const FORMAT = 1;
 const FIRST_VERSION = 1;
 
@@ -39,6 +45,11 @@ export async function migrate(store: OrderedStore, migrations: readonly Migratio
     await migrations[version - FIRST_VERSION]?.(store);
     await saveVersion(store, version + 1);
   }
+}
+
+/** The layout of a store, undefined where it has none, and the newest this Posthorn knows. */
+export async function layoutOf(store: OrderedStore): Promise<StoreLayout> {
+  return { layout: await loadVersion(store), known: FIRST_VERSION + MIGRATIONS.length };
 }
 
 async function loadVersion(store: OrderedStore): Promise<number | undefined> {

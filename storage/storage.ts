@@ -6,7 +6,7 @@ import { Documents } from './documents.ts';
 import { GroupCommit } from './group-commit.ts';
 import { MessageArchive } from './message-archive.ts';
 import { MessageLog } from './message-log.ts';
-import { migrate } from './migrations.ts';
+import { layoutOf, migrate, type StoreLayout } from './migrations.ts';
 import type { OrderedStore } from './ordered-store.ts';
 import { Resumptions } from './resumptions.ts';
 import { Rosters } from './rosters.ts';
@@ -56,6 +56,16 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     throw error;
   }
   return storageOver(store, options);
+}
+
+/** Opens the backend only to see which layout it has. Rejects with StoreError. */
+export async function inspectStorage(options: StorageOptions): Promise<StoreLayout> {
+  const store = await openBackend(options);
+  try {
+    return await layoutOf(store);
+  } finally {
+    await store.close();
+  }
 }
 
 /** The typed stores over a store whose layout is up to date. */

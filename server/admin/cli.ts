@@ -10,8 +10,9 @@ import type { Command } from './command.ts';
 import { pipeline, reload, send, sessionKick, sessionList, status, stop } from './commands/running-server.ts';
 import { userAdd, userDisable, userEnable, userList, userPasswd, userRemove, userShow } from './commands/users.ts';
 import type { AccountSummary } from './commands/users.ts';
+import { addDoctorCommand } from './doctor-command.ts';
 import { openExecutor } from './executor.ts';
-import { CommandError, EXIT_CODE_MEANINGS, EXIT_CODES } from './exit-codes.ts';
+import { CommandError, EXIT_CODE_MEANINGS, EXIT_CODES, type FailureCode } from './exit-codes.ts';
 import { readNewPassword, type PasswordSource } from './password-input.ts';
 import { addTokenCommands } from './token-commands.ts';
 import { addTransferCommands } from './transfer-commands.ts';
@@ -34,13 +35,27 @@ interface GlobalOptions {
 export async function runCommandLine(argv: readonly string[], options: CommandLineOptions): Promise<number> {
   try {
     await program(options).parseAsync([...argv]);
-    return EXIT_CODES.done;
+    return Number(process.exitCode ?? EXIT_CODES.done);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.done : EXIT_CODES.usage;
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    if (error instanceof ConfigError) return EXIT_CODES.usage;
-    return error instanceof CommandError ? EXIT_CODES[error.code] : EXIT_CODES.failed;
+    process.stderr.write(`${argv.includes('--json') ? failureJson(error) : messageOf(error)}\n`);
+    return EXIT_CODES[codeOf(error)];
   }
+}
+
+/** A failure for a script: its code is that of the exit codes by name. */
+function failureJson(error: unknown): string {
+  const mistakes = error instanceof ConfigError ? { mistakes: error.mistakes } : {};
+  return JSON.stringify({ error: { code: codeOf(error), message: messageOf(error), ...mistakes } });
+}
+
+function codeOf(error: unknown): FailureCode {
+  if (error instanceof ConfigError) return 'usage';
+  return error instanceof CommandError ? error.code : 'failed';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function program({ version, start }: CommandLineOptions): CommandLine {
@@ -74,6 +89,8 @@ function program({ version, start }: CommandLineOptions): CommandLine {
   plain(stop);
   plain(reload);
   plain(pipeline);
+
+  addDoctorCommand(line, { config, isJson: () => globals().json === true });
 
   const user = line.command('user').description('accounts');
   for (const command of [userAdd, userPasswd]) {
@@ -149,9 +166,9 @@ function program({ version, start }: CommandLineOptions): CommandLine {
     .description('read the configuration and list every mistake')
     .action(() => {
       const { file } = config();
-      process.stdout.write(
-        file === undefined ? 'no configuration file: the defaults hold\n' : `${file}: no mistakes\n`,
-      );
+      const text = file === undefined ? 'no configuration file: the defaults hold' : `${file}: no mistakes`;
+      const isJson = globals().json === true;
+      process.stdout.write(`${isJson ? JSON.stringify({ file: file ?? null, mistakes: [] }) : text}\n`);
     });
   configuration
     .command('reference')

@@ -5,6 +5,9 @@ export const MAX_REQUEST_BYTES = 1024 * 1024;
 /** The longest reply a client accepts. */
 export const MAX_REPLY_BYTES = 16 * 1024 * 1024;
 
+/** The longest path of a socket: sun_path of unix(7) has 108 bytes, the last of them zero. */
+export const MAX_PATH_BYTES = 107;
+
 /** A line a client writes. */
 export const requestSchema = z.strictObject({ command: z.string().max(64), arguments: z.unknown() });
 

@@ -6,14 +6,12 @@ import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { StoreError } from '../../storage/ordered-store.ts';
 import type { Log } from '../log.ts';
 import type { AnyCommand, CommandContext } from './command.ts';
-import { LineCutter, MAX_REQUEST_BYTES, requestSchema, type Reply } from './control-protocol.ts';
+import { LineCutter, MAX_PATH_BYTES, MAX_REQUEST_BYTES, requestSchema, type Reply } from './control-protocol.ts';
 import { CommandError } from './exit-codes.ts';
 
 const MAX_CONNECTIONS = 16;
 /** A client that asks nothing for this long is let go. */
 const IDLE_MS = 60_000;
-/** sun_path of unix(7) has 108 bytes, the last of them zero. */
-const MAX_PATH_BYTES = 107;
 
 /** Options of openControlSocket. */
 export interface ControlSocketOptions {

@@ -86,26 +86,48 @@ function parseKey(file: string, pem: string): KeyObject {
 
 const WARN_BEFORE_MS = 14 * 86_400_000;
 
+/** Something wrong with a certificate that can be used all the same. */
+export interface Concern {
+  /** The certificate's file, or its key's. */
+  readonly file: string;
+  readonly problem: string;
+  readonly advice: string;
+  /** Clients refuse it now. */
+  readonly isFatal: boolean;
+}
+
+/** A concern as one sentence. */
+export function concernText({ file, problem, advice }: Concern): string {
+  return `${file} ${problem}: ${advice}`;
+}
+
 /** What is wrong with a certificate that can be used all the same, each with what to do. */
-export function concernsOf({ entry, leaf, notBeforeMs, notAfterMs }: Certificate, nowMs: number): string[] {
-  const { certificateFile, keyFile, domains } = entry;
-  const concerns: string[] = [];
+export function concernsOf({ entry, leaf, notBeforeMs, notAfterMs }: Certificate, nowMs: number): Concern[] {
+  const { certificateFile: file, keyFile, domains } = entry;
+  const concerns: Concern[] = [];
   if (nowMs > notAfterMs) {
-    concerns.push(`${certificateFile} expired on ${day(notAfterMs)}: clients refuse it; renew it`);
+    concerns.push({
+      file,
+      problem: `expired on ${day(notAfterMs)}`,
+      advice: 'clients refuse it; renew it',
+      isFatal: true,
+    });
   } else if (notAfterMs - nowMs < WARN_BEFORE_MS) {
-    concerns.push(`${certificateFile} expires on ${day(notAfterMs)}: renew it`);
+    concerns.push({ file, problem: `expires on ${day(notAfterMs)}`, advice: 'renew it', isFatal: false });
   }
   if (nowMs < notBeforeMs) {
-    concerns.push(`${certificateFile} is valid only from ${day(notBeforeMs)}: check the clock of this machine`);
+    const advice = 'check the clock of this machine';
+    concerns.push({ file, problem: `is valid only from ${day(notBeforeMs)}`, advice, isFatal: true });
   }
   for (const domain of domains) {
     if (covers(leaf, domain)) continue;
-    concerns.push(
-      `${certificateFile} does not name ${domain}: clients refuse it there; have it issued for that name too`,
-    );
+    const advice = 'clients refuse it there; have it issued for that name too';
+    concerns.push({ file, problem: `does not name ${domain}`, advice, isFatal: true });
   }
   const openTo = openToOthers(keyFile);
-  if (openTo !== undefined) concerns.push(`${keyFile} can be read by ${openTo}: chmod 600 it`);
+  if (openTo !== undefined) {
+    concerns.push({ file: keyFile, problem: `can be read by ${openTo}`, advice: 'chmod 600 it', isFatal: false });
+  }
   return concerns;
 }
 

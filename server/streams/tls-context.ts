@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import {
   CertificateError,
   concernsOf,
+  concernText,
   readCertificate,
   type Certificate,
   type CertificateEntry,
@@ -147,7 +148,7 @@ export class TlsContexts {
       issuer: certificate.leaf.issuer,
       notBeforeMs: certificate.notBeforeMs,
       notAfterMs: certificate.notAfterMs,
-      concerns: concernsOf(certificate, now),
+      concerns: concernsOf(certificate, now).map(concernText),
     }));
   }
 
@@ -200,7 +201,7 @@ export class TlsContexts {
   #warn(served: readonly Served[]): void {
     const now = this.#options.clock.now();
     for (const { certificate } of served) {
-      for (const concern of concernsOf(certificate, now)) this.#options.log.warn({}, concern);
+      for (const concern of concernsOf(certificate, now)) this.#options.log.warn({}, concernText(concern));
     }
   }
 

@@ -25,7 +25,7 @@ function send(): void {
   storage.commit.add(writes, {
     committed: () => {
       // Synchronously: what is printed was acknowledged, and what was acknowledged is out before the kill.
-      writeSync(1, `${n}\n`);
+      print(`${n}\n`);
       send();
     },
     refused: (error) => {
@@ -35,3 +35,15 @@ function send(): void {
 }
 
 for (let index = 0; index < 40; index++) send();
+
+/** The pipe may be full for a moment, and not wait for its reader. */
+function print(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+    }
+  }
+}
