@@ -101,7 +101,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const shutDown = async (): Promise<void> => {
       // In one turn, so that nothing comes in between: nobody more is accepted, and nothing more is read.
       const closed = Promise.all(opened.map((resource) => resource.close()));
-      await endStreams(streams, storage.commit, clock);
+      await endStreams(streams, core.table.sessions(), storage.commit, clock);
       await closed;
       isChecking = false;
       await storage.commit.flush();

@@ -1,5 +1,6 @@
 import type { GroupCommit } from '../storage/group-commit.ts';
 import type { Clock } from './clock.ts';
+import type { Session } from './routing/session.ts';
 import type { ClientStream } from './streams/client-stream.ts';
 
 /** How long stanzas that have come in may take to be stored, delivered or refused when the server stops. */
@@ -12,9 +13,14 @@ const POLL_MS = 20;
  * Ends every stream so that nobody is left in doubt: reads no further, lets what has come in settle, acknowledges it
  * (XEP-0198), and only then ends streams. New streams must not begin any more.
  */
-export async function endStreams(streams: Set<ClientStream>, commit: GroupCommit, clock: Clock): Promise<void> {
+export async function endStreams(
+  streams: Set<ClientStream>,
+  sessions: Iterable<Session>,
+  commit: GroupCommit,
+  clock: Clock,
+): Promise<void> {
   for (const stream of streams) stream.stopReading();
-  await within(SETTLE_MS, clock, settled(streams, commit));
+  await within(SETTLE_MS, clock, settled(sessions, commit));
   for (const stream of [...streams]) {
     const { session } = stream;
     if (session?.isAcknowledging === true) stream.payAcknowledgement(session.inbound.handled);
@@ -28,12 +34,12 @@ export async function endStreams(streams: Set<ClientStream>, commit: GroupCommit
   for (const { connection } of streams) connection.destroy();
 }
 
-/** Every stanza taken from a client has met its fate, and what follows from that is committed too. */
-async function settled(streams: ReadonlySet<ClientStream>, commit: GroupCommit): Promise<void> {
-  const reached = [...streams].map(
-    ({ session }) =>
-      new Promise<void>((resolve) => (session === undefined ? resolve() : session.inbound.whenReached(resolve))),
-  );
+/**
+ * Every stanza taken from a client, also from one that has lost its stream, has met its fate, and what follows from that
+ * is committed too.
+ */
+async function settled(sessions: Iterable<Session>, commit: GroupCommit): Promise<void> {
+  const reached = [...sessions].map(({ inbound }) => new Promise<void>((resolve) => inbound.whenReached(resolve)));
   await Promise.all(reached);
   await commit.flush();
 }
