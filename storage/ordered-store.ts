@@ -29,6 +29,11 @@ export interface OrderedStore {
   getMany(keys: readonly Key[]): Promise<readonly (Uint8Array | undefined)[]>;
   /** The first `limit` entries of the range, in its direction; fewer only where the range ends. */
   page(range: Range, limit: number): Promise<readonly Entry[]>;
+  /**
+   * Everything, in the order of the keys, as it was at one moment between the call and the first page; batches committed
+   * later are not seen. Whoever stops early must end the iteration (`break`, `return`).
+   */
+  snapshot(): AsyncIterable<readonly Entry[]>;
   /** Commits a batch. The caller leaves its keys and values unchanged until the promise settles. */
   write(batch: readonly Write[]): Promise<void>;
   /** Refuses everything new as `closed`, waits for the batches already asked for, then releases the store. */

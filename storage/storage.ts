@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Accounts } from './accounts.ts';
+import { Backups } from './backups.ts';
 import { MemoryStore } from './backends/memory.ts';
 import { ClientTokens } from './client-tokens.ts';
 import { Documents } from './documents.ts';
@@ -40,6 +41,7 @@ export interface Storage {
   readonly clientTokens: ClientTokens;
   readonly serverKeys: ServerKeys;
   readonly resumptions: Resumptions;
+  readonly backups: Backups;
   /** Where every write joins; the order in which it settles is the order of adding. */
   readonly commit: GroupCommit;
   /** Commits what waits, then closes the backend. */
@@ -88,6 +90,7 @@ export function storageOver(
     clientTokens: new ClientTokens(access),
     serverKeys: new ServerKeys(access, options.randomBytes ?? randomBytes),
     resumptions: new Resumptions(access),
+    backups: new Backups(store),
     commit,
     close: async () => {
       await commit.close();

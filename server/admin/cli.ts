@@ -6,6 +6,7 @@ import type { Config } from '../../config/options.ts';
 import { renderReference } from '../../config/reference.ts';
 import { PrecisError } from '../../stanzas/precis.ts';
 import { keysOfPassword } from './account-transfer.ts';
+import { addBackupCommands } from './backup-commands.ts';
 import type { Command } from './command.ts';
 import { pipeline, reload, send, sessionKick, sessionList, status, stop } from './commands/running-server.ts';
 import { userAdd, userDisable, userEnable, userList, userPasswd, userRemove, userShow } from './commands/users.ts';
@@ -159,6 +160,8 @@ function program({ version, start }: CommandLineOptions): CommandLine {
     .action((to: string, body: string, { from }: { from?: string }) =>
       run(send, from === undefined ? { to, body } : { to, body, from }),
     );
+
+  addBackupCommands(line, { config, isJson: () => globals().json === true });
 
   const configuration = line.command('config').description('the configuration');
   configuration

@@ -112,6 +112,24 @@ class LevelStore implements OrderedStore {
     });
   }
 
+  /** LevelDB's iterators see the database as it was when they were made. */
+  async *snapshot(): AsyncGenerator<readonly Entry[]> {
+    if (this.#isClosed) throw closed();
+    const database = await this.#current();
+    const iterator = database.iterator({ highWaterMarkBytes: PAGE_BYTES });
+    try {
+      for (;;) {
+        const page = await iterator.nextv(RANGE_PAGE_KEYS);
+        if (page.length === 0) return;
+        yield page;
+      }
+    } catch (error) {
+      throw levelError(this.#directory, error);
+    } finally {
+      await iterator.close();
+    }
+  }
+
   write(batch: readonly Write[]): Promise<void> {
     if (this.#isClosed) return Promise.reject(closed());
     const written = this.#lastWrite.then(() => this.#write(batch));

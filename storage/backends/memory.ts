@@ -1,6 +1,8 @@
 import { StoreError } from '../ordered-store.ts';
 import type { Entry, Key, OrderedStore, Range, Write } from '../ordered-store.ts';
 
+const SNAPSHOT_ENTRIES = 1000;
+
 /**
  * A store in memory, for tests and for trying things out: it forgets everything when the process ends. Keeps the keys
  * as sorted byte strings, whose order is the order of their bytes.
@@ -24,6 +26,15 @@ export class MemoryStore implements OrderedStore {
         ? this.#keys.slice(Math.max(start, end - limit), end).reverse()
         : this.#keys.slice(start, Math.min(end, start + limit));
     return keys.map((key): Entry => [Buffer.from(key, 'latin1'), this.#copyOf(key) ?? new Uint8Array()]);
+  }
+
+  async *snapshot(): AsyncGenerator<readonly Entry[]> {
+    await this.#turn();
+    const entries = this.#keys.map((key): Entry => [Buffer.from(key, 'latin1'), this.#copyOf(key) ?? new Uint8Array()]);
+    for (let start = 0; start < entries.length; start += SNAPSHOT_ENTRIES) {
+      await this.#turn();
+      yield entries.slice(start, start + SNAPSHOT_ENTRIES);
+    }
   }
 
   async write(batch: readonly Write[]): Promise<void> {

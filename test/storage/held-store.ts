@@ -24,6 +24,10 @@ export class HeldStore implements OrderedStore {
     return this.#store.page(range, limit);
   }
 
+  snapshot(): AsyncIterable<readonly Entry[]> {
+    return this.#store.snapshot();
+  }
+
   write(writes: readonly Write[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const land = async (): Promise<void> => {

@@ -50,6 +50,28 @@ export function orderedStoreSuite(name: string, open: () => Promise<OpenedStore>
       expect(hexKeys(reversed)).to.deep.equal(hexKeys(page).reverse());
     });
 
+    it('shows everything as it was at one moment, whatever is written meanwhile', async () => {
+      const keys = Array.from({ length: 2500 }, (_, index) => String(index).padStart(4, '0'));
+      await store.write(keys.map((key) => put(key, 'before')));
+      const seen: Entry[] = [];
+      for await (const page of store.snapshot()) {
+        if (seen.length === 0) {
+          await store.write([
+            put('2499', 'after'),
+            put('9999', 'after'),
+            { type: 'deleteRange', from: text('1000'), to: text('2000') },
+          ]);
+        }
+        seen.push(...page);
+      }
+      expect(keysOf(seen)).to.deep.equal(keys);
+      expect(new Set(seen.map(([, value]) => words(value)))).to.deep.equal(new Set(['before']));
+      for await (const page of store.snapshot()) {
+        expect(page).to.not.be.empty;
+        break; // and nothing is left open: the store can be closed
+      }
+    });
+
     it('pages from the inclusive beginning to the exclusive end, in both directions', async () => {
       await store.write(['a', 'b', 'c', 'd', 'e'].map((key) => put(key, key)));
       const range = { from: text('b'), to: text('e') };

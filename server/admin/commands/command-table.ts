@@ -1,4 +1,5 @@
 import type { AnyCommand } from '../command.ts';
+import { backupBegin, backupProgress } from './backup.ts';
 import { inspect, pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
 import { tokenList, tokenRevoke } from './tokens.ts';
 import { userExport, userImport } from './user-transfer.ts';
@@ -11,5 +12,6 @@ export const COMMANDS: ReadonlyMap<string, AnyCommand> = new Map(
     ...[userAdd, userPasswd, userDisable, userEnable, userRemove, userList, userShow, userImport, userExport],
     ...[sessionList, sessionKick, send],
     ...[tokenList, tokenRevoke],
+    ...[backupBegin, backupProgress],
   ].map((command: AnyCommand) => [command.name, command]),
 );
