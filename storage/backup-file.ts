@@ -161,7 +161,7 @@ class HashedBytes {
   readonly #file: string;
   readonly #hash: Hash = createHash('sha256');
   readonly #source: Readable;
-  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #chunks: AsyncIterator<Buffer, undefined>;
   #held: Buffer = Buffer.alloc(0);
 
   constructor(file: string) {
@@ -170,7 +170,7 @@ class HashedBytes {
     const gunzip = createGunzip();
     raw.on('error', (error) => gunzip.destroy(error));
     this.#source = raw.pipe(gunzip);
-    this.#chunks = this.#source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    this.#chunks = this.#source[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   }
 
   /** Throws BackupError where the file ends before. */
@@ -205,10 +205,10 @@ class HashedBytes {
   async #read(): Promise<boolean> {
     try {
       for (;;) {
-        const { done, value } = await this.#chunks.next();
-        if (done === true) return false;
-        this.#held = value;
-        if (value.length > 0) return true;
+        const next = await this.#chunks.next();
+        if (next.done === true) return false;
+        this.#held = next.value;
+        if (this.#held.length > 0) return true;
       }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
