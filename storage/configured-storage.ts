@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 
 import type { Config } from '../config/options.ts';
 import { restoreBackup, verifyBackup, type BackupProgress } from './backup-file.ts';
-import { openStorage, type Storage, type StorageOptions } from './storage.ts';
+import { openBackend, openStorage, type Storage, type StorageOptions } from './storage.ts';
 
 /** Where a configuration keeps its data, and how: the same for the server and for commands while it is down. */
 export function configuredStorage({ dataDirectory, storage }: Pick<Config, 'dataDirectory' | 'storage'>) {
@@ -27,8 +27,7 @@ export async function restoreConfiguredStorage(
     await verifyBackup(file);
     await rm(unfinished, { recursive: true, force: true });
     await mkdir(dirname(directory), { recursive: true, mode: 0o700 });
-    const { openLevelStore } = await import('./backends/level.ts');
-    const store = await openLevelStore({ directory: unfinished, durability: 'sync' });
+    const store = await openBackend({ backend: 'level', directory: unfinished, durability: 'sync' });
     const progress = await restoreBackup(file, store, report).finally(() => store.close());
     if (!(await hasConfiguredStorage(config))) {
       await rename(unfinished, directory);

@@ -99,7 +99,8 @@ export function storageOver(
   };
 }
 
-async function openBackend({ backend, directory, durability }: StorageOptions): Promise<OrderedStore> {
+/** Opens a backend as it is. Rejects with StoreError. */
+export async function openBackend({ backend, directory, durability }: StorageOptions): Promise<OrderedStore> {
   switch (backend) {
     case 'memory':
       return new MemoryStore();
