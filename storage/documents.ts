@@ -1,7 +1,7 @@
 import type { StorageAccess } from './access.ts';
 import { ownerRange, restAsText, textKey } from './keys.ts';
 import { pagesOf } from './ordered-store.ts';
-import type { Key } from './ordered-store.ts';
+import type { Key, Write } from './ordered-store.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 /** A document's name and size, without its content. */
@@ -43,7 +43,12 @@ export class Documents {
    * contents together, would exceed `maxBytes`.
    */
   put(owner: string, name: string, content: string, maxBytes: number): Promise<void> {
-    const put = this.#lastPut.then(() => this.#put(owner, name, content, maxBytes));
+    return this.putAll(owner, new Map([[name, content]]), maxBytes);
+  }
+
+  /** The same with several contents by name: all of them or, if they exceed the limit, none. */
+  putAll(owner: string, contents: ReadonlyMap<string, string>, maxBytes: number): Promise<void> {
+    const put = this.#lastPut.then(() => this.#put(owner, contents, maxBytes));
     this.#lastPut = put.catch(() => undefined);
     return put;
   }
@@ -67,14 +72,19 @@ export class Documents {
     return documents;
   }
 
-  async #put(owner: string, name: string, content: string, maxBytes: number): Promise<void> {
-    const key = documentKey(owner, name);
-    let bytes = Buffer.byteLength(name, 'utf8') + content.length;
+  async #put(owner: string, contents: ReadonlyMap<string, string>, maxBytes: number): Promise<void> {
+    const writes: Write[] = [];
+    let bytes = 0;
+    for (const [name, content] of contents) {
+      bytes += Buffer.byteLength(name, 'utf8') + content.length;
+      const value = new RecordWriter(FORMAT).byteString(content).end();
+      writes.push({ type: 'put', key: documentKey(owner, name), value });
+    }
     for (const document of await this.list(owner)) {
-      if (document.name !== name) bytes += document.byteLength;
+      if (!contents.has(document.name)) bytes += document.byteLength;
     }
     if (bytes > maxBytes) throw new DocumentLimitError(`${bytes} bytes of documents, ${maxBytes} are allowed`);
-    await this.#access.commit.write([{ type: 'put', key, value: new RecordWriter(FORMAT).byteString(content).end() }]);
+    await this.#access.commit.write(writes);
   }
 }
 

@@ -24,12 +24,12 @@ export const privateXml = defineModule({
     });
 
     iq.self.set(NS.PRIVATE, 'query', async function writePrivate({ payload, account }) {
-      const documents = new Map<string, Element>();
+      const documents = new Map<string, string>();
       for (const document of payload.children) {
         const name = nameOf(document);
         // One would silently replace the other.
         if (documents.has(name)) throw new StanzaError('bad-request', 'Two elements have the same name');
-        documents.set(name, document);
+        documents.set(name, document.toBytes());
       }
       if (documents.size === 0) throw new StanzaError('not-acceptable', 'There is nothing to store');
       const slot = writing.of(account);
@@ -38,12 +38,10 @@ export const privateXml = defineModule({
       await stored;
     });
 
-    /** Stores the elements one after the other; those before one that finds no room stay. */
-    async function store(owner: string, documents: ReadonlyMap<string, Element>): Promise<void> {
+    /** Stores all elements or none, as the one answer says. */
+    async function store(owner: string, documents: ReadonlyMap<string, string>): Promise<void> {
       try {
-        for (const [name, document] of documents) {
-          await storage.documents.put(owner, name, document.toBytes(), config.limits.maxPrivateXmlBytes);
-        }
+        await storage.documents.putAll(owner, documents, config.limits.maxPrivateXmlBytes);
       } catch (error) {
         if (!(error instanceof DocumentLimitError)) throw error;
         throw new StanzaError('resource-constraint', 'There is no more room', 'wait');

@@ -484,6 +484,24 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         expect(await storage.documents.get(JULIET, 'a')).to.equal('y'.repeat(49));
       });
 
+      it('put together are stored all or none', async () => {
+        const putAll = (a: string, b: string): Promise<unknown> =>
+          storage.documents
+            .putAll(
+              JULIET,
+              new Map([
+                ['a', a],
+                ['b', b],
+              ]),
+              100,
+            )
+            .catch((reason: unknown) => reason);
+        expect(await putAll('x'.repeat(49), 'x'.repeat(49))).to.equal(undefined);
+        expect(await putAll('y', 'y'.repeat(98))).to.be.instanceOf(DocumentLimitError);
+        expect(await storage.documents.get(JULIET, 'a')).to.equal('x'.repeat(49));
+        expect(await putAll('y', 'y'.repeat(97))).to.equal(undefined);
+      });
+
       it('stay within the limit though many are put at a time', async () => {
         const puts = ['a', 'b', 'c', 'd'].map((name) => storage.documents.put(JULIET, name, 'x'.repeat(39), 100));
         const outcomes = await Promise.allSettled(puts);

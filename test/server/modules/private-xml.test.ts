@@ -71,4 +71,11 @@ describe('server/modules/private-xml (XEP-0049)', () => {
     expect(await get()).to.equal(prefs('Hamlet'));
     expect((await set(prefs('Ophelia'))).type).to.equal('result');
   });
+
+  it('stores all elements of a request or none', async () => {
+    await set(prefs('Hamlet'));
+    const tooMuch = `${prefs('Ophelia')}<a xmlns='urn:a'>${'x'.repeat(300)}</a>`;
+    expect(await refusal(tooMuch)).to.equal('wait resource-constraint');
+    expect(await get()).to.equal(prefs('Hamlet'));
+  });
 });
