@@ -21,6 +21,7 @@ import { Sequencer } from './routing/sequencer.ts';
 import { restoreSessions, saveSessions } from './routing/session-saving.ts';
 import { SessionTable } from './routing/session-table.ts';
 import { Slot, SlotNumbers } from './routing/slot.ts';
+import { Absences } from './services/absences.ts';
 import { Features } from './services/features.ts';
 import { RosterPushes } from './services/roster-pushes.ts';
 import { Rosters } from './services/rosters.ts';
@@ -103,6 +104,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   const sessionClient = new Slot<string>(sessionSlots, () => '', asText);
   const services = new Map<ServiceClass, object>([
     [Features, features],
+    [Absences, new Absences({ storage, accountSlots, clock, log })],
     [Rosters, new Rosters({ storage, accountSlots, clock })],
     [RosterPushes, new RosterPushes(sessionSlots)],
   ]);

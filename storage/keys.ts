@@ -22,6 +22,7 @@
  *   archives    nothing                               -> how much the archive holds, and its limits (archive-record.ts)
  *   removals    last position removed, 8 bytes        -> what was removed from the archive, and why (archive-record.ts)
  *   sendKeys    position in the sender's log, 8 bytes -> by what a message sent again is known (send-keys.ts)
+ *   unavailable nothing                               -> when the account was last seen to go (last-unavailable.ts)
  *
  * No string may contain U+0000. Numbers are safe integers, never negative.
  */
@@ -48,6 +49,7 @@ export const TABLES = {
   removals: 12,
   sendKeys: 13,
   tokens: 14,
+  unavailable: 15,
 } as const;
 
 export type Table = keyof typeof TABLES;
@@ -68,6 +70,7 @@ export const OWNER_TABLES: readonly Table[] = [
   'archives',
   'removals',
   'sendKeys',
+  'unavailable',
   'accounts',
 ];
 

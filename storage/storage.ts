@@ -5,6 +5,7 @@ import { MemoryStore } from './backends/memory.ts';
 import { ClientTokens } from './client-tokens.ts';
 import { Documents } from './documents.ts';
 import { GroupCommit } from './group-commit.ts';
+import { LastUnavailable } from './last-unavailable.ts';
 import { MessageArchive } from './message-archive.ts';
 import { MessageLog } from './message-log.ts';
 import { layoutOf, migrate, type StoreLayout } from './migrations.ts';
@@ -39,6 +40,7 @@ export interface Storage {
   readonly sequences: Sequences;
   readonly documents: Documents;
   readonly clientTokens: ClientTokens;
+  readonly lastUnavailable: LastUnavailable;
   readonly serverKeys: ServerKeys;
   readonly resumptions: Resumptions;
   readonly backups: Backups;
@@ -88,6 +90,7 @@ export function storageOver(
     sequences: new Sequences(access),
     documents: new Documents(access),
     clientTokens: new ClientTokens(access),
+    lastUnavailable: new LastUnavailable(access),
     serverKeys: new ServerKeys(access, options.randomBytes ?? randomBytes),
     resumptions: new Resumptions(access),
     backups: new Backups(store),

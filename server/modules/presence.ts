@@ -1,3 +1,4 @@
+import { withDelay } from '../../stanzas/delay.ts';
 import { Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
@@ -7,6 +8,7 @@ import type { Account } from '../routing/account.ts';
 import { isRefusedToStrangers } from '../routing/delivery.ts';
 import { Unanswered } from '../routing/pipeline.ts';
 import type { Session } from '../routing/session.ts';
+import { Absences } from '../services/absences.ts';
 import { Rosters } from '../services/rosters.ts';
 import { waitingRequests } from '../services/subscription-requests.ts';
 
@@ -14,10 +16,10 @@ import { waitingRequests } from '../services/subscription-requests.ts';
 export const presence = defineModule({
   name: 'presence',
   implements: [{ rfc: 6121, section: '4' }],
-  needs: { rosters: Rosters },
+  needs: { rosters: Rosters, absences: Absences },
   setup(
     { presence: table, on, screen, amend, config, route, deliverTo, flushPending, isLocalDomain, sessionSlot },
-    { rosters },
+    { rosters, absences },
   ) {
     /** Whom a session has sent directed presence, by full JID, and who must hear of its end (4.6.1). */
     const directed = sessionSlot(() => new Map<string, Jid>(), {
@@ -48,8 +50,8 @@ export const presence = defineModule({
     table.received('probe', function answerProbe(stanza, account) {
       const from = stanza.from!;
       const to = stanza.to!;
-      if (rosters.sharesPresenceWith(account, from.bare)) answerSubscriber(account, from, to, stanza.id);
-      else if (!answerCompanion(account, from, to)) answerStranger(account, from, stanza.id);
+      if (rosters.sharesPresenceWith(account, from.bare)) return answerSubscriber(account, from, to, stanza.id);
+      if (!answerCompanion(account, from, to)) answerStranger(account, from, stanza.id);
     });
 
     // 4.5.2: a session that ends has become unavailable, whichever way it ends
@@ -104,6 +106,7 @@ export const presence = defineModule({
         session.presence = undefined;
         session.priority = undefined;
         broadcast(session, stanza); // 4.5.2
+        if (!session.account.sessions.some(({ isAvailable }) => isAvailable)) absences.begin(session.account);
         // 4.5.2: also to the resource itself; nothing is delivered to one that has ended
         if (session.account.sessions.includes(session)) deliverTo(session, stanza.withHeader({ to: session.jid }));
       }
@@ -129,9 +132,13 @@ export const presence = defineModule({
       for (const { jid, presence: last } of account.sessions) {
         if (jid !== session.jid && last !== undefined) deliverTo(session, last.withHeader({ to: session.jid }));
       }
-      for (const { jid, subscription } of rosters.of(account).items()) {
-        if (subscription !== 'to' && subscription !== 'both') continue;
+      for (const { jid, subscription, ask } of rosters.of(account).items()) {
         const to = Jid.parse(jid);
+        // 3.1.2: again, should the first request have been lost on its way to the other server
+        if (ask && !isLocalDomain(to.domain)) {
+          route(Stanza.create('presence', { from: account.jid, to, id: RESENT_ID, type: 'subscribe' }));
+        }
+        if (subscription !== 'to' && subscription !== 'both') continue;
         // 4.3: from the bare JID. A probe that stays here names the resource, so that the others are not told again.
         const from = isLocalDomain(to.domain) ? session.jid : account.jid;
         route(Stanza.create('presence', { from, to, type: 'probe' }));
@@ -139,19 +146,33 @@ export const presence = defineModule({
     }
 
     // 4.3.2, rules 3 and 4, and the paragraph on full JIDs
-    function answerSubscriber(account: Account, from: Jid, to: Jid, id: string | undefined): void {
+    function answerSubscriber(account: Account, from: Jid, to: Jid, id: string | undefined): void | Promise<void> {
       if (!to.isBare) {
         const session = account.session(to.full);
         if (session?.isAvailable === true) route(Stanza.create('presence', { from: session.jid, to: from }));
         return;
       }
-      let isAnswered = false;
+      if (!showAvailable(account, from)) return answerAbsence(account, from, id);
+    }
+
+    /** Returns false where there is nothing to show. */
+    function showAvailable(account: Account, to: Jid): boolean {
+      let isShown = false;
       for (const { presence: last } of account.sessions) {
         if (last === undefined) continue;
-        isAnswered = true;
-        route(last.withHeader({ to: from })); // with its own 'id': 4.3.2.1
+        isShown = true;
+        route(last.withHeader({ to })); // with its own 'id': 4.3.2.1
       }
-      if (!isAnswered) route(Stanza.create('presence', { from: account.jid, to: from, id, type: 'unavailable' }));
+      return isShown;
+    }
+
+    /** 4.3.2, rule 3, with the time since when */
+    async function answerAbsence(account: Account, to: Jid, id: string | undefined): Promise<void> {
+      const sinceMs = await absences.since(account);
+      // Whoever has come meanwhile must not be contradicted: this would apply to every resource (4.5.4).
+      if (showAvailable(account, to)) return;
+      const answer = Stanza.create('presence', { from: account.jid, to, id, type: 'unavailable' });
+      route(sinceMs === undefined ? answer : withDelay(answer, account.jid.domain, sinceMs * 1000));
     }
 
     // 4.6.6: mere presence, of the one resource it was shown; returns whether it was shown
@@ -197,6 +218,9 @@ export const presence = defineModule({
 function unavailable({ jid }: Session): Stanza {
   return Stanza.create('presence', { from: jid, type: 'unavailable' });
 }
+
+/** RFC 6121 3.1.2: marks a request that the server sends again. */
+const RESENT_ID = 'resent-request';
 
 /** RFC 6121 4.7.2.3 */
 function priorityOf(stanza: Stanza): number {

@@ -49,6 +49,7 @@ describe('the key layout', () => {
       removals: 12,
       sendKeys: 13,
       tokens: 14,
+      unavailable: 15,
     });
   });
 

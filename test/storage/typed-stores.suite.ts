@@ -451,6 +451,15 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
       });
     });
 
+    it('since when an account is unavailable is kept, the last time only', async () => {
+      expect(await storage.lastUnavailable.get(JULIET)).to.equal(undefined);
+      await storage.lastUnavailable.put(JULIET, 1000);
+      await storage.lastUnavailable.put(JULIET, 2000);
+      await storage.lastUnavailable.put(NURSE, -1);
+      expect(await storage.lastUnavailable.get(JULIET)).to.equal(2000);
+      expect(await storage.lastUnavailable.get(NURSE)).to.equal(0);
+    });
+
     describe('documents', () => {
       const content = "<storage xmlns='storage:bookmarks'>\u00c3\u00a9</storage>";
 
@@ -580,6 +589,7 @@ async function fill(storage: Storage, owner: string): Promise<void> {
   const state = { subscription: 'none', ask: false, approved: false, request: undefined } as const;
   const item = { name: '', groups: [], ...state, isListed: true };
   await storage.rosters.save(owner, 1, [{ ...item, jid: ROMEO }], []);
+  await storage.lastUnavailable.put(owner, 1);
   await storage.documents.put(owner, 'card', 'x', 100);
   const client = { software: '', device: '', firstSeenAt: 0, lastSeenAt: 0, credentials: new Uint8Array() };
   await storage.clientTokens.change(owner, 'phone', 1, () => ({ ...client, current: undefined, fresh: undefined }));

@@ -79,11 +79,13 @@ export interface StageOptions {
 export class Stage {
   readonly core: Core;
   readonly storage: Storage;
+  readonly clock: ManualClock;
   readonly #abroad: string[] = [];
 
-  private constructor(core: Core, storage: Storage) {
+  private constructor(core: Core, storage: Storage, clock: ManualClock) {
     this.core = core;
     this.storage = storage;
+    this.clock = clock;
     core.router.addService('example.org', {
       receive: ({ stanza, receipt }) => {
         this.#abroad.push(stanza.toBytes());
@@ -106,7 +108,7 @@ export class Stage {
     const randomId = (): string => `id-${++ids}`;
     const archiveIdKey = new Uint8Array(16);
     const core = createCore({ config, storage, clock, log: silentLog, modules: MODULES, randomId, archiveIdKey });
-    return new Stage(core, storage);
+    return new Stage(core, storage, clock);
   }
 
   /** Binds a resource. */

@@ -69,6 +69,24 @@ describe('RFC 6121 4: presence', () => {
       expect(benvolio.take()).to.deep.equal([]);
     });
 
+    it('3.1.2: asks another server again for a subscription that was not answered, and one that was no more', async () => {
+      await balcony.send(`<presence to='tybalt@example.org' type='subscribe'/>`);
+      await balcony.send(`<presence to='${BENVOLIO}' type='subscribe'/>`);
+      stage.takeAbroad();
+      benvolio.take();
+      await balcony.send('<presence/>');
+      const request = /type='subscribe'/;
+      expect(stage.takeAbroad().filter((stanza) => request.test(stanza))).to.deep.equal([
+        `<presence to='tybalt@example.org' from='${JULIET}' id='resent-request' type='subscribe'/>`,
+      ]);
+      expect(benvolio.take()).to.deep.equal([]);
+      await balcony.send('<presence/>');
+      await stage.receive(`<presence from='tybalt@example.org' to='${JULIET}' type='unsubscribed'/>`);
+      const chamber = await stage.actor(`${JULIET}/chamber`);
+      await chamber.send('<presence/>');
+      expect(stage.takeAbroad().filter((stanza) => request.test(stanza))).to.deep.equal([]);
+    });
+
     it('4.4: later presence is broadcast, and probes nobody', async () => {
       await balcony.enter();
       stage.takeAbroad();
@@ -178,6 +196,26 @@ describe('RFC 6121 4: presence', () => {
       expect(stage.takeAbroad()).to.deep.equal([
         `<presence to='${MERCUTIO}' from='${JULIET}' id='probe1' type='unavailable'/>`,
       ]);
+    });
+
+    it('rule 3: with the time since when, also when the account has been forgotten and read again', async () => {
+      stage.clock.advance(-stage.clock.now() + 1_000_000_000_000); // 2001-09-09
+      const chamber = await stage.actor(`${JULIET}/chamber`);
+      await chamber.enter();
+      await balcony.enter();
+      await balcony.leave();
+      stage.clock.advance(5_000);
+      await chamber.send(`<presence type='unavailable'/>`);
+      await chamber.leave();
+      stage.clock.advance(5_000);
+      stage.takeAbroad();
+      const delay = `<delay xmlns='urn:xmpp:delay' from='example.com' stamp='2001-09-09T01:46:45.000000Z'/>`;
+      const answer = `<presence to='${MERCUTIO}' from='${JULIET}' id='probe1' type='unavailable'>${delay}</presence>`;
+      await probe(MERCUTIO);
+      expect(stage.takeAbroad()).to.deep.equal([answer]);
+      await stage.core.table.retire(JULIET, () => undefined);
+      await probe(MERCUTIO);
+      expect(stage.takeAbroad()).to.deep.equal([answer]);
     });
 
     it('rule 1: a stranger gets unsubscribed from the bare JID', async () => {
