@@ -41,24 +41,33 @@ export interface Stretch {
 export function readCallTree(file: string, root: string, { fromUs, toUs }: Stretch): CallNode {
   const profile = JSON.parse(readFileSync(file, 'utf8')) as CpuProfile;
   const paths = pathsOf(profile, root);
-  const tree = newNode('all');
+  const tree = new CallTree();
   let atUs = profile.startTime;
   profile.samples.forEach((sample, index) => {
     const deltaUs = profile.timeDeltas[index] ?? 0;
     atUs += deltaUs;
     const path = paths.get(sample) ?? [];
-    if (atUs < fromUs || atUs > toUs || path.includes(IDLE)) return;
-    let node = tree;
-    node.totalUs += deltaUs;
+    if (atUs >= fromUs && atUs <= toUs && !path.includes(IDLE)) tree.add(path, deltaUs);
+  });
+  return tree.root;
+}
+
+/** A call tree that is being gathered. */
+export class CallTree {
+  readonly root = newNode('all');
+
+  /** Adds time spent in the last of these calls, the outermost first. */
+  add(path: readonly string[], spentUs: number): void {
+    let node = this.root;
+    node.totalUs += spentUs;
     for (const name of path) {
       let child = node.children.get(name);
       if (child === undefined) node.children.set(name, (child = newNode(name)));
-      child.totalUs += deltaUs;
+      child.totalUs += spentUs;
       node = child;
     }
-    node.selfUs += deltaUs;
-  });
-  return tree;
+    node.selfUs += spentUs;
+  }
 }
 
 /** Functions by the time spent in themselves, most first. */
