@@ -18,23 +18,18 @@ export const FEATURES: readonly Feature[] = [
   { meaning: 'acknowledgements (XEP-0198)', posthorn: true, prosody: ['smacks'], ejabberd: ['mod_stream_mgmt'] },
   { meaning: 'private XML', posthorn: true, prosody: ['private'], ejabberd: ['mod_private'] },
   { meaning: 'ping, version, time', posthorn: true, prosody: ['ping', 'version', 'time'], ejabberd: ['mod_version'] },
-  { meaning: 'carbons', posthorn: false, prosody: ['carbons'], ejabberd: ['mod_carboncopy'] },
+  { meaning: 'carbons', posthorn: true, prosody: ['carbons'], ejabberd: ['mod_carboncopy'] },
+  { meaning: 'client state', posthorn: true, prosody: ['csi_simple'], ejabberd: ['mod_client_state'] },
   { meaning: 'blocking', posthorn: false, prosody: ['blocklist'], ejabberd: ['mod_blocking', 'mod_privacy'] },
   { meaning: 'PEP', posthorn: false, prosody: ['pep'], ejabberd: ['mod_pubsub'] },
   { meaning: 'vCard', posthorn: false, prosody: ['vcard_legacy'], ejabberd: ['mod_vcard'] },
 ];
-
-/** The archive of messages (XEP-0313), which history switches on in the peers. */
-export const POSTHORN_HAS_ARCHIVE: boolean = false;
 
 /** The modules a peer loads for what everybody has. */
 export function modulesOf(peer: 'prosody' | 'ejabberd'): readonly string[] {
   return FEATURES.filter(({ posthorn }) => posthorn).flatMap((feature) => feature[peer]);
 }
 
-/** What `history on` means for each server. */
-export function historyNote(): string {
-  return POSTHORN_HAS_ARCHIVE
-    ? 'both sides are archived in every server'
-    : "Posthorn commits the recipient's log entry and the chat's number, and has no archive yet; the peers archive both sides";
-}
+/** What `history on` means for the servers, alike. */
+export const HISTORY_NOTE =
+  'every server archives the message on both sides; Posthorn numbers the chat too, and cannot be asked for its archive yet';

@@ -1,5 +1,5 @@
 import { measureChat } from '../measurement.ts';
-import { historyNote } from '../../peers/features.ts';
+import { HISTORY_NOTE } from '../../peers/features.ts';
 import { againstBoth, HISTORY_OFF, HISTORY_PROCESS, HISTORY_SYNC, type Figure, type Row } from '../row.ts';
 
 const PAIRS = 100;
@@ -51,7 +51,7 @@ export const CHAT_ROWS: readonly Row[] = [
     ...shared,
     id: 'history-process',
     title: '1:1 chat, 100 pairs, 8 in flight each, plaintext, history on, durability "process"',
-    note: historyNote(),
+    note: HISTORY_NOTE,
     setting: HISTORY_PROCESS,
     goals: () => againstBoth('processorUs', 20),
     measure: (context) => measureChat(context, { pairs: PAIRS, window: 8, security: 'plaintext', pace: 'saturating' }),
@@ -60,7 +60,7 @@ export const CHAT_ROWS: readonly Row[] = [
     ...shared,
     id: 'history-sync',
     title: '1:1 chat, 100 pairs, 8 in flight each, plaintext, history on, durability "sync"',
-    note: `${historyNote()}; the peers never wait for the disk`,
+    note: `${HISTORY_NOTE}; the peers never wait for the disk`,
     setting: HISTORY_SYNC,
     goals: () => againstBoth('perSecond', 10),
     measure: (context) => measureChat(context, { pairs: PAIRS, window: 8, security: 'plaintext', pace: 'paced' }),
