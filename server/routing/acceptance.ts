@@ -1,8 +1,9 @@
 import { keepingOf } from '../../stanzas/processing-hints.ts';
+import { NS } from '../../stanzas/namespaces.ts';
 import { messageType, type Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { StoreError } from '../../storage/ordered-store.ts';
-import { isInTurn, type Account, type Inbound, type SentStanza } from './account.ts';
+import type { Account, Inbound, SentStanza } from './account.ts';
 import { Deliveries, type Delivery } from './deliveries.ts';
 import { messageFate, type MessageFate } from './delivery.ts';
 import { chatOf, type Recorder } from './recorder.ts';
@@ -48,12 +49,17 @@ export class Acceptance implements RecordedOutcome {
       return;
     }
     const keeping = keepingOf(stanza);
-    const isPassing = keeping === 'never' || (fate.kind === 'deliver' && !this.#options.history);
-    if (isPassing) {
+    if (keeping === 'never') {
       this.#pass(account, inbound, fate);
       return;
     }
-    if (fate.kind === 'store') this.#checkRoom(account, stanza);
+    const waits = account.isFlushing || account.pending.waitingCount > 0;
+    // Without history a message is recorded only where it has to wait: for somebody, or behind others.
+    if (!this.#options.history && fate.kind === 'deliver' && !waits && account.deliveriesAhead === 0) {
+      this.#deliverNow(account, inbound);
+      return;
+    }
+    if (fate.kind === 'store' || waits) this.#checkRoom(account, stanza);
     const isForeign = !this.#options.isLocalDomain(stanza.from!.domain);
     const chat = keeping === 'archive' ? chatOf(account, stanza, stanza.from!, isForeign) : undefined;
     const sender = sent === undefined ? undefined : this.#options.currentAccount(sent.session.account);
@@ -127,37 +133,50 @@ export class Acceptance implements RecordedOutcome {
     this.#recordSent(sender, sent, chat, receipt, depart);
   }
 
-  /** A message that is delivered now or never. It does not overtake those that wait for the disk. */
+  /** A message that is delivered soon or never. It does not overtake those that wait for the disk. */
   #pass(account: Account, { stanza, receipt, sent }: Inbound, fate: MessageFate<Session>): void {
+    const hasBody = stanza.hasChild('body', NS.CLIENT);
     if (fate.kind === 'store') {
       // XEP-0160 3: chat states are dropped without a word; a message with a body must not vanish.
-      if (stanza.hasChild('body', 'jabber:client')) throw new StanzaError('service-unavailable');
+      if (hasBody) throw new StanzaError('service-unavailable');
       if (sent !== undefined) this.#copySent(sent);
+      receipt?.settle();
+      return;
+    }
+    if (account.isHoldingEnough) {
+      if (hasBody) throw new StanzaError('resource-constraint', 'Too much waits for the recipient', 'wait');
       receipt?.settle();
       return;
     }
     if (sent !== undefined && sent.session.account !== account) this.#copySent(sent);
     const { delivery } = this.#options;
-    account.enqueue(
-      held(account, () => {
-        delivery.deliverUnrecorded(account, stanza);
-        receipt?.settle();
-      }),
-    );
+    account.enqueue(held(account, () => delivery.deliverUnrecorded(account, stanza)));
+    // There is nothing to keep, so the sender's count need not wait for a recipient that reads slowly.
+    receipt?.settle();
+  }
+
+  /** Nothing is ahead, and somebody is there. */
+  #deliverNow(account: Account, { stanza, receipt, sent }: Inbound): void {
+    if (sent !== undefined && sent.session.account !== account) this.#copySent(sent);
+    this.#options.delivery.deliverUnrecorded(account, stanza);
+    receipt?.settle();
   }
 
   /** XEP-0280 8, in its place among what the sender's other sessions receive. */
   #copySent(sent: SentStanza): void {
     const { account } = sent.session;
-    if (!this.#options.delivery.mayCopySent(account, sent)) return;
+    if (!this.#options.delivery.mayCopySent(account, sent) || account.isHoldingEnough) return;
     account.enqueue(held(account, () => this.#options.delivery.copySent(account, sent, undefined)));
   }
 
   #checkRoom(account: Account, stanza: Stanza): void {
     const { maxOfflineMessages, maxOfflineBytes } = this.#options;
     const { waitingCount, waitingBytes } = account.pending;
-    // XEP-0160 2, step 3
-    if (waitingCount >= maxOfflineMessages || waitingBytes + stanza.content.length > maxOfflineBytes) {
+    // XEP-0160 2, step 3; what is on its way to the disk waits as well
+    if (
+      waitingCount + account.deliveriesAhead >= maxOfflineMessages ||
+      waitingBytes + stanza.content.length > maxOfflineBytes
+    ) {
       throw new StanzaError('service-unavailable', 'The recipient has no room for more messages');
     }
   }
@@ -204,7 +223,7 @@ export class Acceptance implements RecordedOutcome {
 function held(account: Account, deliver: () => void): Delivery {
   return {
     get isReady() {
-      return isInTurn(account);
+      return !account.isFlushing;
     },
     deliver,
   };

@@ -26,13 +26,10 @@ export interface Outbound extends Inbound {
   readonly session: Session;
 }
 
-/** Stanzas of one account that wait behind a flush. */
+/** Stanzas of one account that wait in memory behind a flush or the disk. */
 const MAX_HELD = 500;
-
-/** Whether what is not recorded may go now: behind a flush, but not without a bound, since it is held in memory. */
-export function isInTurn(account: Account): boolean {
-  return !account.isFlushing || account.deliveriesAhead > MAX_HELD;
-}
+/** Senders whose messages wait that are known by name; with more, everybody is taken for one. */
+const MAX_LATE = 200;
 
 /** What an account calls for; implemented by the routing core. */
 export interface AccountEvents {
@@ -70,6 +67,7 @@ export class Account {
   /** When it was last needed, on the monotonic clock in milliseconds. */
   lastUsed = 0;
   readonly #deliveries = new Deliveries();
+  #lateSenders: Set<string> | undefined;
   /** What its sessions send elsewhere, behind what of it waits for the disk; undefined until something had to wait. */
   departures: Deliveries | undefined;
   readonly #events: AccountEvents;
@@ -107,6 +105,30 @@ export class Account {
   /** Delivers in order: at once if nothing is ahead and the delivery is ready, otherwise when its turn comes. */
   enqueue(delivery: Delivery): void {
     this.#deliveries.put(delivery);
+  }
+
+  /** Whether no more can be held: strangers decide how much comes. */
+  get isHoldingEnough(): boolean {
+    return this.#deliveries.ahead >= MAX_HELD;
+  }
+
+  /** A message of this sender waits in the log, so that what the same sender sends later must not overtake it. */
+  rememberLate(sender: string): void {
+    const late = (this.#lateSenders ??= new Set());
+    if (late.size < MAX_LATE) late.add(sender);
+  }
+
+  /** Whether a stanza of this sender must keep its place behind a flush (RFC 6120 10.1). */
+  isLate(sender: string): boolean {
+    const late = this.#lateSenders;
+    return this.isFlushing && late !== undefined && (late.has(sender) || late.size >= MAX_LATE);
+  }
+
+  /** The flush is over: what was held behind it goes on. */
+  endFlush(): void {
+    this.isFlushing = false;
+    if (this.pending.waitingCount === 0) this.#lateSenders = undefined;
+    this.deliverReady();
   }
 
   /** How many stanzas one put now would have to wait for. */

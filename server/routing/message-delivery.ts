@@ -1,5 +1,6 @@
 import { withDelay } from '../../stanzas/delay.ts';
 import { keepingOf } from '../../stanzas/processing-hints.ts';
+import { NS } from '../../stanzas/namespaces.ts';
 import { messageType, type Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { LogEntry } from '../../storage/message-log.ts';
@@ -37,7 +38,8 @@ export class MessageDelivery {
     const size = entry.stanza.length;
     // Behind messages that wait, or with nobody there, it waits too: the flush keeps the order.
     if (account.isFlushing || pending.waitingCount > 0) {
-      pending.addWaiting(size);
+      pending.addWaiting(entry.position, size);
+      account.rememberLate(stanza.from!.bare);
       if (!account.isFlushing) this.flush(account);
       return;
     }
@@ -45,7 +47,7 @@ export class MessageDelivery {
     // A client that is away for a moment has its share in memory; more waits in the log until it is back.
     const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds);
     if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
-      pending.addWaiting(size);
+      pending.addWaiting(entry.position, size);
       // XEP-0280 7: also who does not take messages to the bare JID sees them. It does not count as delivered.
       const copies = this.#copiesOf(message, []).filter(({ to }) => to.isAvailable);
       for (const { to, stanza: copy } of copies) to.deliver(copy);
@@ -55,8 +57,8 @@ export class MessageDelivery {
     const copies = this.#copiesOf(message, fate.to);
     pending.handOut(entry.position, fate.to.length + copies.length);
     if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
-    for (const session of fate.to) session.deliver(message.stamped, entry.position);
-    for (const { to, stanza: copy } of copies) to.deliver(copy, entry.position);
+    for (const session of fate.to) give(session, message.stamped, entry);
+    for (const { to, stanza: copy } of copies) give(to, copy, entry);
   }
 
   /** Whether anybody could get a copy of what this session sends. */
@@ -79,10 +81,15 @@ export class MessageDelivery {
     for (const handler of this.#options.pipeline.archived) handler(account, stanza, entry);
   }
 
-  /** Delivers a message that is not recorded. */
+  /** Delivers a message that is not recorded. Nobody may be there any more: then one with a body comes back. */
   deliverUnrecorded(account: Account, stanza: Stanza): void {
     const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
-    if (fate.kind !== 'deliver') return;
+    if (fate.kind !== 'deliver') {
+      if (fate.kind !== 'ignore' && stanza.hasChild('body', NS.CLIENT)) {
+        this.#options.refuse(stanza, new StanzaError('service-unavailable'));
+      }
+      return;
+    }
     for (const session of fate.to) session.deliver(stanza);
     const message = new LoggedMessage(account, stanza, undefined, this.#options.archiveIds);
     for (const { to, stanza: copy } of this.#copiesOf(message, fate.to)) to.deliver(copy);
@@ -119,8 +126,7 @@ export class MessageDelivery {
     if (account.isFlushing || account.pending.waitingCount === 0 || !hasReader(account)) return;
     account.isFlushing = true;
     void this.#flush(account).then((isDone) => {
-      account.isFlushing = false;
-      account.deliverReady();
+      account.endFlush();
       // A message may have been committed between the last page and now.
       if (isDone) this.flush(account);
     });
@@ -128,7 +134,7 @@ export class MessageDelivery {
 
   /** Returns false if it had to give up. */
   async #flush(account: Account): Promise<boolean> {
-    const { log, clock } = this.#options;
+    const { log } = this.#options;
     const { pending } = account;
     try {
       while (hasReader(account)) {
@@ -136,7 +142,7 @@ export class MessageDelivery {
         if (page === undefined) return true;
         for (const entry of page.entries) {
           // A session ended, perhaps by reading too slowly: what it gave back comes first.
-          if (!pending.isCurrent(page) || hasSlowReader(account)) break;
+          if (!pending.isCurrent(page) || slowReaders(account).length > 0) break;
           const fate = this.#fateOfStored(account, entry);
           if (fate === undefined) return true;
           const { message, to } = fate;
@@ -148,18 +154,34 @@ export class MessageDelivery {
           if (message === undefined) pending.confirm(entry.position);
           else {
             const stanza = withDelay(message.stamped, account.jid.domain, entry.position);
-            for (const session of to) session.deliver(stanza, entry.position);
+            for (const session of to) give(session, stanza, entry);
           }
-          for (const copy of copies) copy.to.deliver(copy.stanza, entry.position);
+          for (const copy of copies) give(copy.to, copy.stanza, entry);
         }
-        while (hasSlowReader(account)) {
-          await new Promise<void>((resolve) => void clock.schedule(BEHIND_POLL_MS, resolve));
-        }
+        await this.#waitForSlowReaders(account);
       }
       return true;
     } catch (error) {
       log.error({ account: account.jid.bare, error: String(error) }, 'waiting messages cannot be delivered');
       return false;
+    }
+  }
+
+  /** One who takes nothing for long must not keep the account's other devices, and their senders, waiting. */
+  async #waitForSlowReaders(account: Account): Promise<void> {
+    const { clock } = this.#options;
+    let least = Infinity;
+    let since = clock.monotonic();
+    for (let slow = slowReaders(account); slow.length > 0; slow = slowReaders(account)) {
+      const left = slow.reduce((sum, { unconfirmedCount }) => sum + unconfirmedCount, 0);
+      if (left < least) {
+        least = left;
+        since = clock.monotonic();
+      } else if (clock.monotonic() - since > STUCK_MS) {
+        for (const session of slow) account.overflowed(session);
+        return;
+      }
+      await new Promise<void>((resolve) => void clock.schedule(BEHIND_POLL_MS, resolve));
     }
   }
 
@@ -212,10 +234,19 @@ interface FateOfStored {
 
 const NO_COPIES: readonly Copy[] = [];
 const BEHIND_POLL_MS = 50;
+const STUCK_MS = 60_000;
 
-/** Whether a flush should wait until a client has read what it was given. */
-function hasSlowReader(account: Account): boolean {
-  return account.sessions.some((session) => session.stream !== undefined && session.isAvailable && session.isBehind);
+/** Delivers what is handed out already. One of several sessions may have ended while the others were served. */
+function give(session: Session, stanza: Stanza, { position }: LogEntry): void {
+  if (session.deliver(stanza, position)) return;
+  session.account.pending.takeBack([{ position, bytes: stanza.content.length }]);
+}
+
+/** For whom a flush waits until they have read what they were given: those that take part in it. */
+function slowReaders(account: Account): readonly Session[] {
+  return account.sessions.filter(
+    (session) => session.stream !== undefined && (session.priority ?? -1) >= 0 && session.isBehind,
+  );
 }
 
 /** Whether somebody is there to take what waits. */

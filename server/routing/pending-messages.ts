@@ -53,6 +53,8 @@ export class PendingMessages {
   /** Positions of messages that are handed out and not archived. */
   #doomed: number[] = [];
   #generation = 0;
+  /** Up to here every pending entry is counted as waiting or was handed out; a later one is committed at most. */
+  #countedTo = 0;
   #waitingCount = 0;
   #waitingBytes = 0;
   readonly #store: PendingStore;
@@ -63,7 +65,7 @@ export class PendingMessages {
 
   load({ cursor, count, bytes, lastPosition }: Loaded): void {
     this.cursor = this.savedCursor = this.#handedOut = this.#highest = cursor;
-    this.#last = lastPosition;
+    this.#last = this.#countedTo = lastPosition;
     this.#waitingCount = count;
     this.#waitingBytes = bytes;
   }
@@ -84,7 +86,8 @@ export class PendingMessages {
   }
 
   /** A committed message that nobody can take now. */
-  addWaiting(bytes: number): void {
+  addWaiting(position: number, bytes: number): void {
+    this.#countedTo = Math.max(this.#countedTo, position);
     this.#waitingCount++;
     this.#waitingBytes += bytes;
   }
@@ -92,7 +95,7 @@ export class PendingMessages {
   /** A committed message that goes to `holders` sessions right away; only while nothing waits. */
   handOut(position: number, holders: number): void {
     this.#insertInHand(position, holders);
-    this.#handedOut = this.#highest = position;
+    this.#handedOut = this.#highest = this.#countedTo = position;
   }
 
   /**
@@ -196,8 +199,10 @@ export class PendingMessages {
     while (this.#waitingCount > 0) {
       const generation = this.#generation;
       const counted = this.#waitingCount;
-      const page = await this.#store.page(this.#handedOut, PAGE_ENTRIES);
+      const read = await this.#store.page(this.#handedOut, PAGE_ENTRIES);
       if (generation !== this.#generation) continue;
+      // What is committed and has not had its turn yet is delivered in its turn, not from here.
+      const page = read.filter(({ position }) => position <= this.#countedTo);
       if (page.length === 0) {
         if (counted !== this.#waitingCount) continue; // more was committed meanwhile
         // What is counted is not there: retention or erasure took it.

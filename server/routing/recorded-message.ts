@@ -2,7 +2,7 @@ import type { Stanza } from '../../stanzas/stanza.ts';
 import type { CommitListener } from '../../storage/group-commit.ts';
 import type { LogEntry } from '../../storage/message-log.ts';
 import type { StoreError } from '../../storage/ordered-store.ts';
-import { isInTurn, type Account, type SentStanza } from './account.ts';
+import type { Account, SentStanza } from './account.ts';
 import type { Deliveries, Delivery } from './deliveries.ts';
 import type { MessageDelivery } from './message-delivery.ts';
 import type { Receipt } from './receipt.ts';
@@ -34,7 +34,7 @@ export class SentMessage implements Delivery {
   get isReady(): boolean {
     // Copies keep their place behind a flush; where there are none nothing can be seen out of order.
     if (this.#fate === 'committed' && this.#delivery.mayCopySent(this.#account, this.#sent))
-      return isInTurn(this.#account);
+      return !this.#account.isFlushing;
     return this.#fate !== 'recorded';
   }
 

@@ -90,6 +90,7 @@ export class SessionTable {
   /** Ends a session, once: it leaves its account, then whoever cares is told, in order. */
   end(session: Session): void {
     if (!session.account.removeSession(session)) return;
+    session.isOver = true;
     this.#sessionCount--;
     for (const handler of this.#endHandlers) {
       try {

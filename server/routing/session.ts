@@ -70,6 +70,8 @@ export class Session implements Resource {
   readonly since: number;
   readonly inbound: InboundLedger;
   stream: SessionStream | undefined;
+  /** Whether it has ended: nothing is delivered to it any more. */
+  isOver = false;
   /** Undefined where the session ends with its stream. */
   resumption: Resumption | undefined;
   /** The last available presence (RFC 6121 4.2, 4.4); undefined while the resource is only connected. */
@@ -111,16 +113,17 @@ export class Session implements Resource {
   }
 
   /**
-   * Delivers a stanza; without a stream it stays in the queue for the next one. A client that reads too slowly is disconnected rather than allowed to fill our memory; what has
-   * an entry in the log is delivered again later.
+   * Delivers a stanza; without a stream it stays in the queue for the next one. A client that reads too slowly is
+   * disconnected rather than allowed to fill our memory; what has an entry in the log is delivered again later. Returns
+   * false if the session is over.
    */
-  deliver(stanza: Stanza, position?: number): void {
+  deliver(stanza: Stanza, position?: number): boolean {
     const { stream } = this;
-    if (stream === undefined && this.resumption === undefined) return;
+    if (this.isOver || (stream === undefined && this.resumption === undefined)) return false;
     if (this.gate !== undefined) {
       // What has an entry in the log must stay with who confirms it.
       if (position !== undefined) this.gate.release();
-      else if (this.gate.takes(stanza)) return;
+      else if (this.gate.takes(stanza)) return true;
     }
     if (this.isAcknowledging || position !== undefined) {
       this.#unconfirmed.push({ stanza, position });
@@ -132,6 +135,7 @@ export class Session implements Resource {
     // One stanza larger than the whole bound is no backlog: it could never be delivered otherwise.
     const isTooMuch = backlogBytes > maxQueueBytes && backlogBytes > stanza.content.length * 2;
     if (this.#unconfirmed.length > maxQueueStanzas || isTooMuch) this.account.overflowed(this);
+    return true;
   }
 
   /**

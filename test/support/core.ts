@@ -112,12 +112,12 @@ export class Stage {
   }
 
   /** Binds a resource. */
-  async actor(full: string): Promise<Actor> {
+  async actor(full: string, { maxQueueStanzas = 1000 } = {}): Promise<Actor> {
     const jid = Jid.parse(full);
     const account = this.core.table.account(jid.toBare());
     await account.loaded;
     const stream = new RecordingStream();
-    const limits = { maxQueueStanzas: 1000, maxQueueBytes: 1_000_000, maxUnprocessedStanzas: 1000 };
+    const limits = { maxQueueStanzas, maxQueueBytes: 1_000_000, maxUnprocessedStanzas: 1000 };
     const session = new Session(account, jid, stream, 0, limits);
     this.core.table.add(session);
     for (const handler of this.core.pipeline.sessionBound) handler(session);

@@ -105,7 +105,7 @@ describe('pending messages', () => {
         for (const [kind, number] of actions) {
           if (kind === 'record') {
             const entry = record();
-            if (pending.waitingCount > 0 || number === 0) pending.addWaiting(entry.stanza.length);
+            if (pending.waitingCount > 0 || number === 0) pending.addWaiting(entry.position, entry.stanza.length);
             else {
               pending.handOut(entry.position, number % 2 === 0 ? 1 : 2);
               held.one.push(entry.position);
@@ -139,11 +139,24 @@ describe('pending messages', () => {
     );
   });
 
+  it('leaves alone what is committed and has not had its turn', async () => {
+    const { pending, log, record } = queue();
+    const [first, second] = [record(), record()];
+    pending.addWaiting(first.position, first.stanza.length);
+    expect((await pending.nextWaiting())?.entries).to.deep.equal([first]);
+    pending.handOutWaiting(first.position, first.stanza.length, 1);
+    expect(await pending.nextWaiting()).to.equal(undefined);
+    pending.addWaiting(second.position, second.stanza.length);
+    expect((await pending.nextWaiting())?.entries).to.deep.equal([second]);
+    pending.handOutWaiting(second.position, second.stanza.length, 1);
+    expect([pending.waitingCount, log.length]).to.deep.equal([0, 2]);
+  });
+
   it('reads a page again when a session ended while it was read', async () => {
     const { pending, log, record } = queue();
     const [first, second] = [record(), record()];
     pending.handOut(first.position, 1);
-    pending.addWaiting(second.stanza.length);
+    pending.addWaiting(second.position, second.stanza.length);
     const reading = pending.nextWaiting();
     pending.takeBack([{ position: first.position, bytes: 10 }]);
     expect((await reading)?.entries).to.deep.equal(log);
