@@ -15,7 +15,7 @@ export const carbons = defineModule({
     { xep: 280, version: '1.0.1' },
     { xep: 297, version: '1.0' },
   ],
-  setup({ iq, feature, amend, copy, sessionSlot }) {
+  setup({ iq, feature, bindFeature, amend, copy, sessionSlot }) {
     feature(NS.CARBONS, ['server', 'account']);
     const wanted = sessionSlot(() => ({ isWanted: false }), {
       name: 'carbons',
@@ -29,6 +29,14 @@ export const carbons = defineModule({
     });
     iq.self.set(NS.CARBONS, 'disable', function disableCarbons({ session }) {
       wanted.of(session).isWanted = false;
+    });
+
+    // XEP-0386: it cannot fail, so nothing is answered
+    bindFeature({
+      namespace: NS.CARBONS,
+      enable(session, { name }) {
+        if (name === 'enable') wanted.of(session).isWanted = true;
+      },
     });
 
     // 11: what claims to be a carbon and is not ours never leaves and never arrives

@@ -19,6 +19,9 @@ export interface SessionSavingOptions {
   readonly log: Log;
 }
 
+/** Sessions whose accounts are read, and which are written, together: each write alone would wait for the disk. */
+const RESTORED_AT_ONCE = 100;
+
 /**
  * Saves every resumable session for the next run of the server. Nothing may reach the sessions any more: what came after
  * this would be lost. Rejects with StoreError if they cannot be stored.
@@ -42,18 +45,32 @@ export async function restoreSessions(options: SessionSavingOptions): Promise<nu
   const { storage, log, clock } = options;
   let count = 0;
   const skipped = (error: unknown): void => log.warn({ error: String(error) }, 'a saved session cannot be read');
-  for await (const saved of storage.resumptions.savedSessions(skipped)) {
-    try {
-      if (await restore(saved, options)) count++;
-    } catch (error) {
-      log.warn({ account: saved.owner, error: String(error) }, 'a saved session cannot be restored');
-    }
+  let group: SavedSession[] = [];
+  const restoreGroup = async (): Promise<void> => {
+    const restored = await Promise.all(
+      group.map((saved) =>
+        restore(saved, options).catch((error: unknown) => {
+          log.warn({ account: saved.owner, error: String(error) }, 'a saved session cannot be restored');
+          return false;
+        }),
+      ),
+    );
+    count += restored.filter(Boolean).length;
     // In one batch, so that a crash before it restores the session again and one after it tells the client what is stored.
-    await storage.commit.write([
-      ...storage.resumptions.removeSessionWrites(saved.owner, saved.id),
-      ...storage.resumptions.handledWrites(saved.owner, saved.id, { handled: saved.handled, at: clock.now() }),
-    ]);
+    const at = clock.now();
+    await storage.commit.write(
+      group.flatMap(({ owner, id, handled }) => [
+        ...storage.resumptions.removeSessionWrites(owner, id),
+        ...storage.resumptions.handledWrites(owner, id, { handled, at }),
+      ]),
+    );
+    group = [];
+  };
+  for await (const saved of storage.resumptions.savedSessions(skipped)) {
+    group.push(saved);
+    if (group.length >= RESTORED_AT_ONCE) await restoreGroup();
   }
+  if (group.length > 0) await restoreGroup();
   return count;
 }
 

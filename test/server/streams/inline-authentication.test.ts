@@ -263,6 +263,15 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
       ).to.throw();
     });
 
+    it('enables carbons (XEP-0280)', async () => {
+      const carbons = bind(`<enable xmlns='urn:xmpp:carbons:2'/>`);
+      const [phone] = await enter(authenticate({ inline: carbons }));
+      const [laptop] = await enter(authenticate({ inline: bind(), agent: userAgent(LAPTOP) }));
+      laptop.send(`<message to='romeo@capulet.example' type='chat' id='m1'><body>Good night</body></message>`);
+      await laptop.fence();
+      expect(await phone.until(/<\/message>/)).to.contain(`<sent xmlns='urn:xmpp:carbons:2'>`);
+    });
+
     it('lets a session begin inactive (XEP-0352)', async () => {
       const [, success] = await enter(authenticate({ inline: bind(`<inactive xmlns='urn:xmpp:csi:0'/>`) }));
       expect(full(identifierIn(success))?.gate).to.not.equal(undefined);
