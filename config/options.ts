@@ -255,6 +255,21 @@ export const OPTIONS = {
     ),
   }),
 
+  archive: table('The message archive of each account (XEP-0313); nothing is archived with messages.history off.', {
+    default: option(
+      choice('always', 'roster', 'never'),
+      'always',
+      'What is archived of who has not said otherwise (XEP-0441). roster: what is exchanged with contacts.',
+    ),
+    page_messages: option(
+      wholeNumber(1, 1000),
+      50,
+      'Messages a client is sent at a time when it does not say how many.',
+    ),
+    max_page_messages: option(wholeNumber(1, 1000), 250, 'The most it may ask for.'),
+    max_preferences: option(wholeNumber(0, 100_000), 1000, 'Contacts in the preferences of one account.'),
+  }),
+
   offline: table('Messages that wait for somebody who is away (XEP-0160).', {
     max_messages: option(
       wholeNumber(0, 10_000_000),

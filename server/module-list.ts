@@ -4,6 +4,7 @@ import { clientState } from './modules/client-state.ts';
 import { carbons } from './modules/carbons.ts';
 import { contactAddresses } from './modules/contact-addresses.ts';
 import { disco } from './modules/disco.ts';
+import { messageArchive } from './modules/message-archive/message-archive.ts';
 import { offline } from './modules/offline.ts';
 import { ping } from './modules/ping.ts';
 import { presence } from './modules/presence.ts';
@@ -20,6 +21,7 @@ export const MODULES: readonly Module[] = [
   subscriptions,
   presence,
   offline,
+  messageArchive,
   carbons,
   disco, // describes what the modules around it declare; asked only once all are set up
   capabilities,

@@ -20,3 +20,13 @@ export function dateTime(timeUs: number): string {
   const rest = String(timeUs - milliseconds * 1000).padStart(3, '0');
   return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`;
 }
+
+const DATE_TIME = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,30}))?(Z|[+-]\d\d:\d\d)$/;
+
+/** Microseconds since the epoch of an XEP-0082 DateTime, what is finer cut off; undefined for what is none. */
+export function parseDateTime(text: string): number | undefined {
+  const [, seconds, fraction = '', zone] = DATE_TIME.exec(text) ?? [];
+  if (seconds === undefined || zone === undefined) return undefined;
+  const milliseconds = Date.parse(seconds + zone);
+  return Number.isNaN(milliseconds) ? undefined : milliseconds * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'));
+}

@@ -15,7 +15,7 @@ export function withSequence(message: Stanza, by: string, chat: string, n: numbe
 }
 
 /** The same element as a byte string. */
-function sequenceBytes(by: string, chat: string, n: number): string {
+export function sequenceBytes(by: string, chat: string, n: number): string {
   return `<sequence xmlns='${NS.SEQUENCE}' by='${attribute(by)}' chat='${attribute(chat)}' n='${String(n)}'/>`;
 }
 

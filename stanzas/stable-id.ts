@@ -8,7 +8,7 @@ import type { Stanza } from './stanza.ts';
  *
  * @param by the archive's address
  */
-function stanzaIdBytes(by: string, id: string): string {
+export function stanzaIdBytes(by: string, id: string): string {
   return `<stanza-id xmlns='${NS.STANZA_ID}' by='${attribute(by)}' id='${attribute(id)}'/>`;
 }
 

@@ -1,5 +1,5 @@
 import type { StorageAccess } from './access.ts';
-import { contactRange, positionKey, positionOfContactKey, positionRange } from './keys.ts';
+import { contactKey, contactRange, positionKey, positionOfContactKey, positionRange } from './keys.ts';
 import { decodeEntry, flagsOf } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
@@ -22,6 +22,8 @@ export interface ArchivePageOptions {
   readonly reverse?: boolean | undefined;
   /** Only messages to or from this contact. */
   readonly contact?: ArchiveContact | undefined;
+  /** Only messages at these positions. */
+  readonly only?: ReadonlySet<number> | undefined;
   readonly limit: number;
   /** Bytes of stanzas after which a page ends early; a page that has more behind it holds one message at least. */
   readonly maxBytes: number;
@@ -51,7 +53,7 @@ export class MessageArchive {
   async page(owner: string, options: ArchivePageOptions): Promise<ArchivePage> {
     const entries: LogEntry[] = [];
     let bytes = 0;
-    for await (const read of options.contact === undefined ? this.#all(owner, options) : this.#of(owner, options)) {
+    for await (const read of this.#read(owner, options)) {
       for (const entry of read) {
         if (entries.length >= options.limit || bytes > options.maxBytes) return { entries, hasMore: true };
         entries.push(entry);
@@ -75,6 +77,36 @@ export class MessageArchive {
     const [first] = earliest;
     const [last] = latest;
     return first === undefined || last === undefined ? undefined : { first, last };
+  }
+
+  #read(owner: string, options: ArchivePageOptions): AsyncGenerator<LogEntry[]> {
+    if (options.only !== undefined) return this.#only(owner, options, options.only);
+    return options.contact === undefined ? this.#all(owner, options) : this.#of(owner, options);
+  }
+
+  async *#only(
+    owner: string,
+    { contact, after = -1, before = Infinity, reverse }: ArchivePageOptions,
+    only: ReadonlySet<number>,
+  ): AsyncGenerator<LogEntry[]> {
+    const wanted = [...only]
+      .filter((position) => position > after && position < before)
+      .sort((one, other) => one - other);
+    if (reverse === true) wanted.reverse();
+    for (let start = 0; start < wanted.length; start += READ_ENTRIES) {
+      const positions = wanted.slice(start, start + READ_ENTRIES);
+      const rows = contact === undefined ? [] : await this.#rowsOf(owner, contact, positions);
+      const entries = await this.entries(owner, positions);
+      yield entries.flatMap((entry, index) => (contact === undefined || rows[index] === true ? (entry ?? []) : []));
+    }
+  }
+
+  /** Which of these messages are to or from the contact. */
+  async #rowsOf(owner: string, { bare, resource }: ArchiveContact, positions: readonly number[]): Promise<boolean[]> {
+    const keys = positions.map((position) => contactKey(owner, bare, position));
+    const wanted = Buffer.from(resource, 'utf8');
+    const values = await this.#access.store.getMany(keys);
+    return values.map((value) => value !== undefined && (resource === '' || wanted.equals(value)));
   }
 
   async *#all(owner: string, { after, before, reverse, limit }: ArchivePageOptions): AsyncGenerator<LogEntry[]> {

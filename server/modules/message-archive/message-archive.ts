@@ -1,0 +1,124 @@
+import { element } from '../../../stanzas/element.ts';
+import { NS } from '../../../stanzas/namespaces.ts';
+import { StanzaError } from '../../../stanzas/stanza-error.ts';
+import type { LogEntry } from '../../../storage/message-log.ts';
+import { defineModule } from '../../module.ts';
+import type { AccountIqRequest } from '../../routing/iq-table.ts';
+import type { Session } from '../../routing/session.ts';
+import { Rosters } from '../../services/rosters.ts';
+import { ArchiveReader } from './archive-reader.ts';
+import {
+  allows,
+  defaultPreferences,
+  preferencesElement,
+  readPreferences,
+  restorePreferences,
+  storedPreferences,
+  type ArchivePreferences,
+} from './preferences.ts';
+import { queryForm, readQuery } from './query.ts';
+import { metadata, pageEnd, resultMessage } from './results.ts';
+
+const PREFERENCES = 'archive-preferences';
+const BEHIND_POLL_MS = 50;
+/** Stanzas that may wait behind the disk before results wait as well. */
+const MAX_AHEAD = 500;
+
+/**
+ * XEP-0313: Message Archive Management, of accounts. What is archived decides the core where it records a message
+ * (server/routing/recorder.ts); this is how its owner reads it, and says what is to be archived (XEP-0441).
+ */
+export const messageArchive = defineModule({
+  name: 'message-archive',
+  implements: [
+    { xep: 59, version: '1.0', note: 'in archive queries' },
+    { xep: 313, version: '1.1.3', note: 'of accounts' },
+    { xep: 359, version: '0.7.0' },
+    { xep: 441, version: '0.2.0' },
+  ],
+  needs: { rosters: Rosters },
+  setup({ iq, feature, on, archive, storage, config, clock, deliverTo, sessionSlot, accountSlot }, { rosters }) {
+    if (config.messages.history === 'off') return;
+    feature(NS.MAM, ['account']);
+    feature(`${NS.MAM}#extended`, ['account']);
+    feature(`${NS.MAM}#groupchat-field`, ['account']);
+    feature(NS.STANZA_ID, ['server', 'account']);
+    const { ids } = archive;
+    const { pageMessages, maxPageMessages, maxPreferences } = config.archive;
+    const reader = new ArchiveReader({ archive: storage.archive, ids, pageMessages, maxPageMessages });
+    const usual = defaultPreferences(config.archive.default);
+    const preferences = accountSlot<ArchivePreferences>(() => usual);
+    /** One query of a session at a time: the next one's page is not read before this one's is sent. */
+    const lastQuery = sessionSlot<{ settled: Promise<unknown> }>(() => ({ settled: Promise.resolve() }));
+
+    on.accountLoaded(async function loadPreferences(account) {
+      const stored = await storage.documents.get(account.jid.bare, PREFERENCES);
+      if (stored !== undefined) preferences.set(account, restorePreferences(stored));
+    });
+    archive.policy(function isWanted(account, contact) {
+      const wanted = preferences.peek(account) ?? usual;
+      return allows(
+        wanted,
+        contact,
+        () => contact.bare === account.jid.bare || rosters.of(account).item(contact.bare)?.isListed === true,
+      );
+    });
+
+    iq.self.get(NS.MAM, 'query', function describeQuery() {
+      return element('query', NS.MAM, {}, queryForm());
+    });
+    iq.self.set(NS.MAM, 'query', function queryArchive({ payload, session }) {
+      const last = lastQuery.of(session);
+      const answer = last.settled.then(async () => {
+        const query = readQuery(payload);
+        const owner = session.account.jid.bare;
+        const { entries, hasMore } = await reader.page(owner, query);
+        // 4.4.4: flipped is the order of sending alone
+        await send(session, query.isFlipped ? entries.toReversed() : entries, query.queryId);
+        return pageEnd(owner, entries, !hasMore, ids);
+      });
+      last.settled = answer.catch(() => undefined);
+      return answer;
+    });
+    iq.self.get(NS.MAM, 'metadata', async function describeArchive({ account }) {
+      const owner = account.jid.bare;
+      return metadata(owner, await storage.archive.bounds(owner), ids);
+    });
+    iq.self.get(NS.MAM, 'prefs', function getPreferences({ account }) {
+      return preferencesElement(preferences.peek(account) ?? usual);
+    });
+    iq.self.set(NS.MAM, 'prefs', async function setPreferences({ payload, account }) {
+      const wanted = readPreferences(payload, maxPreferences);
+      await storage.documents.put(account.jid.bare, PREFERENCES, storedPreferences(wanted), Number.MAX_SAFE_INTEGER);
+      preferences.set(account, wanted);
+      return preferencesElement(wanted);
+    });
+
+    // 7.1: an archive is its owner's alone. Who may not even know of the account learns nothing of it.
+    for (const name of ['query', 'metadata', 'prefs']) {
+      iq.account.get(NS.MAM, name, refuse);
+      iq.account.set(NS.MAM, name, refuse);
+    }
+
+    function refuse({ account, from }: AccountIqRequest): never {
+      if (rosters.sharesPresenceWith(account, from.bare)) throw new StanzaError('forbidden');
+      throw new StanzaError('service-unavailable');
+    }
+
+    /** Sends messages as fast as the client reads: what it has not read is bounded like everything else. */
+    async function send(session: Session, entries: readonly LogEntry[], queryId: string | undefined): Promise<void> {
+      for (const entry of entries) {
+        while (isBehind(session)) {
+          await new Promise<void>((resolve) => void clock.schedule(BEHIND_POLL_MS, resolve));
+        }
+        if (!session.account.sessions.includes(session)) return;
+        deliverTo(session, resultMessage(session, entry, ids, queryId));
+      }
+    }
+  },
+});
+
+function isBehind(session: Session): boolean {
+  const { account } = session;
+  return account.sessions.includes(session) && (session.isBehind || account.deliveriesAhead > MAX_AHEAD);
+}
