@@ -148,8 +148,9 @@ export const presence = defineModule({
     // 4.3.2, rules 3 and 4, and the paragraph on full JIDs
     function answerSubscriber(account: Account, from: Jid, to: Jid, id: string | undefined): void | Promise<void> {
       if (!to.isBare) {
-        const session = account.session(to.full);
-        if (session?.isAvailable === true) route(Stanza.create('presence', { from: session.jid, to: from }));
+        const isThere = account.session(to.full)?.isAvailable === true;
+        const answer = isThere ? { from: to, to: from } : { from: to, to: from, id, type: 'unavailable' };
+        route(Stanza.create('presence', answer));
         return;
       }
       if (!showAvailable(account, from)) return answerAbsence(account, from, id);

@@ -10,7 +10,8 @@ import type { Acceptance } from './acceptance.ts';
 import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
 import { isRefusedToStrangers } from './delivery.ts';
 import type { IqTable, SelfIqRequest } from './iq-table.ts';
-import { amend, runScreens, Unanswered, type Pipeline, type ReceivedPresence, type SentPresence } from './pipeline.ts';
+import { isKnownPresence, isOfPresence, isProbe, sentPresenceKind } from './presence-kinds.ts';
+import { amend, runScreens, Unanswered, type Pipeline, type ReceivedPresence } from './pipeline.ts';
 import type { Receipt } from './receipt.ts';
 import type { Session } from './session.ts';
 import type { SessionTable } from './session-table.ts';
@@ -115,6 +116,8 @@ export class Router implements AccountEvents {
   receive(account: Account, item: Inbound): void | Promise<void> {
     const { pipeline } = this.#options;
     const step = (): void | Promise<void> => {
+      // RFC 6121 4.7.1; the same wherever it goes, so that it tells nobody anything
+      if (item.stanza.kind === 'presence' && !isKnownPresence(item.stanza)) throw UNKNOWN_PRESENCE;
       // RFC 6121 4.3.2: to a subscriber, "unsubscribed" would end for good what is only suspended
       const isAsIfAbsent = account.state === 'disabled' && !isProbe(item.stanza);
       if (account.state === 'absent' || isAsIfAbsent) {
@@ -200,7 +203,7 @@ export class Router implements AccountEvents {
     const kind = sentPresenceKind(stanza);
     if (kind === undefined) {
       // RFC 6121 4.7.1: presence errors go where they are addressed; other types are unknown
-      if (stanza.type !== 'error') throw new StanzaError('bad-request', 'Unknown type of presence');
+      if (!isKnownPresence(stanza)) throw UNKNOWN_PRESENCE;
       if (stanza.to !== undefined) this.route(stanza, receipt);
       else receipt?.settle();
       return;
@@ -393,6 +396,8 @@ const MAX_RECEIVED_WAITING = 10_000;
 /** Nothing is known of the account: the sender may try again, so that nobody is told of an absence that is none. */
 const UNREADABLE = new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');
 
+const UNKNOWN_PRESENCE = new StanzaError('bad-request', 'Unknown type of presence');
+
 /** RFC 6120 8.3.1 rule 8, and an IQ result is no question either. */
 function mayAnswer(stanza: Stanza): boolean {
   if (stanza.type === 'error') return false;
@@ -404,29 +409,4 @@ function requestPayload(stanza: Stanza): NonNullable<Stanza['payload']> {
   const [child, ...more] = stanza.children;
   if (child === undefined || more.length > 0) throw new StanzaError('bad-request', 'A request has exactly one child');
   return child;
-}
-
-function isProbe({ kind, type }: Stanza): boolean {
-  return kind === 'presence' && type === 'probe';
-}
-
-/** Whether it is of one resource, rather than of the account or in answer to somebody (RFC 6121 4.7.1). */
-function isOfPresence({ kind, type }: Stanza): boolean {
-  return kind === 'presence' && (type === undefined || type === 'unavailable' || type === 'probe');
-}
-
-function sentPresenceKind({ type, to }: Stanza): SentPresence | undefined {
-  switch (type) {
-    case undefined:
-    case 'unavailable':
-      return to === undefined ? 'broadcast' : 'directed';
-    case 'subscribe':
-    case 'subscribed':
-    case 'unsubscribe':
-    case 'unsubscribed':
-    case 'probe':
-      return type;
-    default:
-      return undefined;
-  }
 }

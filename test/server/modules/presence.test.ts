@@ -142,6 +142,27 @@ describe('RFC 6121 4: presence', () => {
     });
   });
 
+  it('4.7.1: an unknown type is bad-request, from a client and from another server', async () => {
+    await balcony.send(`<presence type='invisible'/>`);
+    expect(balcony.take().join('')).to.include('<bad-request ');
+    for (const to of [JULIET, 'rosaline@example.com']) {
+      await stage.receive(`<presence from='${MERCUTIO}' to='${to}' type='invisible'/>`);
+      expect(stage.takeAbroad().join(''), to).to.include('<bad-request ');
+    }
+  });
+
+  it('4.2.3, 4.5.3: what comes from a contact is delivered to every available resource and to no other', async () => {
+    const chamber = await stage.actor(`${JULIET}/chamber`);
+    await balcony.enter('<presence><priority>-1</priority></presence>');
+    await stage.receive(`<presence from='${MERCUTIO}/street' to='${JULIET}'><show>away</show></presence>`);
+    await stage.receive(`<presence from='${MERCUTIO}/street' to='${JULIET}' type='unavailable'/>`);
+    expect(balcony.take()).to.deep.equal([
+      `<presence to='${JULIET}' from='${MERCUTIO}/street'><show>away</show></presence>`,
+      `<presence to='${JULIET}' from='${MERCUTIO}/street' type='unavailable'/>`,
+    ]);
+    expect(chamber.take()).to.deep.equal([]);
+  });
+
   describe('4.5: unavailable presence', () => {
     it('goes with its content to the subscribers, the own resources and the resource itself', async () => {
       const chamber = await stage.actor(`${JULIET}/chamber`);
@@ -233,6 +254,10 @@ describe('RFC 6121 4: presence', () => {
       stage.takeAbroad();
       await probe(MERCUTIO, `${JULIET}/balcony`);
       expect(stage.takeAbroad()).to.deep.equal([`<presence to='${MERCUTIO}' from='${JULIET}/balcony'/>`]);
+      await probe(MERCUTIO, `${JULIET}/tomb`);
+      expect(stage.takeAbroad()).to.deep.equal([
+        `<presence to='${MERCUTIO}' from='${JULIET}/tomb' id='probe1' type='unavailable'/>`,
+      ]);
     });
 
     it('4.3: one that a client sends is answered like any other', async () => {

@@ -34,6 +34,7 @@ describe('RFC 6120 13.11, RFC 6121 8.5.1: to a stranger, somebody who is away an
     ['a request that is taken back', presences(presence('subscribe'), presence('unsubscribe')), ''],
     ['an approval', presences(presence('subscribed')), ''],
     ['a cancellation', presences(presence('unsubscribed')), ''],
+    ['presence of an unknown type', presences(presence('invisible')), 'bad-request'],
     ['available presence', (to) => `<presence from='${TYBALT}/house' to='${to}' id='x'/>`, ''],
     ['unavailable presence', presences(presence('unavailable')), ''],
     ['a request that nobody knows', iq(`<query xmlns='urn:example:unknown'/>`), 'service-unavailable'],
