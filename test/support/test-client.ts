@@ -95,6 +95,11 @@ export class TestClient {
     return this.#socket;
   }
 
+  /** Reads nothing more, so that the server's output stays in the buffers of the system and then in its own. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }
