@@ -24,7 +24,7 @@ export function posthornPeer(
   return {
     name: 'posthorn',
     tuning: 'tuned',
-    configuration: 'defaults; limits on connections and on bytes per second off, plaintext authentication on',
+    configuration: 'defaults; limits on connections, logins and bytes per second off, plaintext authentication on',
     version: () => {
       if (!existsSync(MAIN)) return undefined;
       const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
@@ -68,6 +68,8 @@ allow_plaintext_authentication = true
 max_connections = 60000
 max_connections_per_address = 60000
 connections_per_minute_per_address = 0
+logins_per_second = 0
+logins_per_minute_per_address = 0
 bytes_per_second = 0
 [tls]
 certificates = [{ domains = ["${DOMAIN}"], certificate = "${place.certificateFile}", key = "${place.keyFile}" }]
