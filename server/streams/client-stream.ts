@@ -175,6 +175,9 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     if (this.#state !== 'bound') return;
     if (this.#withheld !== undefined) {
       this.#withheld.push(stanza);
+      if (this.#withheld.length > this.context.config.limits.maxQueueStanzas) {
+        this.closeWithError(new StreamError('resource-constraint', 'Too much waits for this client'));
+      }
       return;
     }
     this.writeOwn(stanza);

@@ -1,8 +1,9 @@
-import { element } from '../../../stanzas/element.ts';
+import { element, type Element } from '../../../stanzas/element.ts';
 import { NS } from '../../../stanzas/namespaces.ts';
 import { StanzaError } from '../../../stanzas/stanza-error.ts';
 import type { LogEntry } from '../../../storage/message-log.ts';
 import { defineModule } from '../../module.ts';
+import type { Account } from '../../routing/account.ts';
 import type { AccountIqRequest } from '../../routing/iq-table.ts';
 import type { Session } from '../../routing/session.ts';
 import { Rosters } from '../../services/rosters.ts';
@@ -37,7 +38,10 @@ export const messageArchive = defineModule({
     { xep: 441, version: '0.2.0' },
   ],
   needs: { rosters: Rosters },
-  setup({ iq, feature, on, archive, storage, config, clock, deliverTo, sessionSlot, accountSlot }, { rosters }) {
+  setup(
+    { iq, feature, bindMetadata, on, archive, storage, config, clock, deliverTo, sessionSlot, accountSlot },
+    { rosters },
+  ) {
     if (config.messages.history === 'off') return;
     feature(NS.MAM, ['account']);
     feature(`${NS.MAM}#extended`, ['account']);
@@ -80,10 +84,13 @@ export const messageArchive = defineModule({
       last.settled = answer.catch(() => undefined);
       return answer;
     });
-    iq.self.get(NS.MAM, 'metadata', async function describeArchive({ account }) {
-      const owner = account.jid.bare;
-      return metadata(owner, await storage.archive.bounds(owner), ids);
+    const describeArchive = async ({ jid }: Account): Promise<Element> =>
+      metadata(jid.bare, await storage.archive.bounds(jid.bare), ids);
+    iq.self.get(NS.MAM, 'metadata', function answerMetadata({ account }) {
+      return describeArchive(account);
     });
+    // XEP-0386: what the archive holds when the session begins
+    bindMetadata(describeArchive);
     iq.self.get(NS.MAM, 'prefs', function getPreferences({ account }) {
       return preferencesElement(preferences.peek(account) ?? usual);
     });

@@ -190,7 +190,7 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
     it('binds the tag and something nobody can guess, and says so in success', async () => {
       const [, success] = await enter(authenticate({ inline: bind() }));
       expect(identifierIn(success)).to.match(/^juliet@capulet\.example\/AwesomeXMPP\/[\w-]{16}$/);
-      expect(success).to.contain(`<bound xmlns='urn:xmpp:bind:0'/>`);
+      expect(success).to.contain(`<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'/></bound>`);
       expect(success).to.not.contain('xmpp-bind').and.not.to.contain(PHONE);
     });
 
@@ -256,7 +256,7 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
       );
       expect(seen).to.deep.equal([`${JULIET} enable true`]);
       expect(success).to.contain(
-        `<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:example' of='${JULIET}'/><lit xmlns='urn:example:candles'/></bound>`,
+        `<metadata xmlns='urn:example' of='${JULIET}'/><lit xmlns='urn:example:candles'/></bound>`,
       );
       expect(() =>
         stage.core.bindFeatures.add({ namespace: 'urn:example:candles', enable: () => undefined }),
@@ -270,6 +270,18 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
       laptop.send(`<message to='romeo@capulet.example' type='chat' id='m1'><body>Good night</body></message>`);
       await laptop.fence();
       expect(await phone.until(/<\/message>/)).to.contain(`<sent xmlns='urn:xmpp:carbons:2'>`);
+    });
+
+    it('says what the archive holds (XEP-0313)', async () => {
+      const romeo = stage.connectSecurely();
+      await romeo.enter('romeo', 'orchard');
+      for (const body of ['But soft', 'What light'])
+        romeo.send(`<message to='${JULIET}' type='chat' id='${body}'><body>${body}</body></message>`);
+      await romeo.fence();
+      const [, success] = await enter(authenticate({ inline: bind() }));
+      expect(success).to.match(
+        /<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'><start id='[^']+' timestamp='2020-02-20T[^']+Z'\/><end id='[^']+' timestamp='[^']+'\/><\/metadata><\/bound>/,
+      );
     });
 
     it('lets a session begin inactive (XEP-0352)', async () => {
@@ -321,7 +333,7 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
     it('is enabled inline, and counts from there', async () => {
       const [player, success] = await enter(authenticate({ inline: bind(ENABLE) }));
       expect(success).to.match(
-        /<bound xmlns='urn:xmpp:bind:0'><enabled xmlns='urn:xmpp:sm:3' id='[^']+' resume='true' max='\d+'\/><\/bound><\/success>/,
+        /<enabled xmlns='urn:xmpp:sm:3' id='[^']+' resume='true' max='\d+'\/><\/bound><\/success>/,
       );
       expect(success).to.not.contain(`<sm xmlns='urn:xmpp:sm:3'/>`);
       player.send(`<iq id='p' type='get' to='capulet.example'><ping xmlns='urn:xmpp:ping'/></iq>`);
@@ -351,7 +363,7 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
     it('says why it cannot resume, and binds then', async () => {
       const [, success] = await enter(authenticate({ inline: resume('nothing of ours') + bind(ENABLE) }));
       expect(success).to.match(
-        /<failed xmlns='urn:xmpp:sm:3'><item-not-found [^>]*\/><\/failed><bound xmlns='urn:xmpp:bind:0'><enabled /,
+        /<failed xmlns='urn:xmpp:sm:3'><item-not-found [^>]*\/><\/failed><bound xmlns='urn:xmpp:bind:0'><metadata [^>]*\/><enabled /,
       );
     });
 
