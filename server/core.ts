@@ -15,6 +15,7 @@ import { IqTable } from './routing/iq-table.ts';
 import { MessageDelivery } from './routing/message-delivery.ts';
 import { Pipeline } from './routing/pipeline.ts';
 import { Recorder } from './routing/recorder.ts';
+import { Repeats } from './routing/repeats.ts';
 import { ResumableSessions } from './routing/resumable-sessions.ts';
 import { Router } from './routing/router.ts';
 import { Sequencer } from './routing/sequencer.ts';
@@ -75,8 +76,11 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     history,
     isLocalDomain,
   });
+  const { sendKeys, commit } = storage;
+  const repeats = new Repeats({ sendKeys, commit, clock, keepMs: config.messages.repeatHours * 3_600_000 });
   const acceptance = new Acceptance({
     recorder,
+    repeats,
     delivery: new MessageDelivery({ pipeline, archiveIds, clock, log, refuse }),
     log,
     history,
@@ -137,6 +141,12 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   });
   // First everybody hears that the session is over, then its messages go to whoever is left.
   table.onEnd((session) => {
+    if (session.isClosedInOrder) {
+      // Where it fails a count that begins anew is at worst taken for a repeated message, which has the same content.
+      repeats.closedInOrder(session).catch((error: unknown) => {
+        log.warn({ session: session.jid.full, error: String(error) }, 'the end of a stream is not recorded');
+      });
+    }
     for (const handler of pipeline.sessionEnded) handler(session);
     acceptance.takeBack(session);
   });

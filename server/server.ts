@@ -14,6 +14,7 @@ import type { Log } from './log.ts';
 import { MODULES } from './module-list.ts';
 import { RunningOperations } from './running-operations.ts';
 import { ARCHIVE_ID_KEY_BYTES } from './routing/archive-ids.ts';
+import { ArchiveSweep } from './services/archive-sweep.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
 import { PasswordWork } from './sasl/password-work.ts';
 import { Tokens } from './sasl/tokens.ts';
@@ -78,6 +79,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const core = createCore({ config, storage, clock, log, modules: MODULES, randomId, archiveIdKey });
     const restored = await core.restoreSessions();
     if (restored > 0) log.info({ sessions: restored }, 'saved sessions wait for their clients');
+    const sweep = new ArchiveSweep({ config, storage, clock, log });
+    sweep.start();
+    opened.push(sweep);
     const streams = new Set<ClientStream>();
     const context = await streamContext(config, storage, clock, log, core, streams, randomId);
     const listening = await listen(config, clock, log, contexts, context, opened, () => healthOf(storage, faults));

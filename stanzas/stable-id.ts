@@ -26,6 +26,12 @@ export function withoutForgedIds(message: Stanza, isOurs: (jid: string) => boole
   return message.withoutChildren(forged);
 }
 
+/** The id the sender's client gave (XEP-0359 2.2); undefined where it gave none. */
+export function originId(message: Stanza): string | undefined {
+  const id = message.child('origin-id', NS.STANZA_ID)?.attribute('id');
+  return id === '' ? undefined : id;
+}
+
 function attribute(text: string): string {
   return toByteString(escapeAttribute(text));
 }

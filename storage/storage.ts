@@ -6,12 +6,14 @@ import { ClientTokens } from './client-tokens.ts';
 import { Documents } from './documents.ts';
 import { GroupCommit } from './group-commit.ts';
 import { LastUnavailable } from './last-unavailable.ts';
+import { ArchiveRetention } from './archive-retention.ts';
 import { MessageArchive } from './message-archive.ts';
 import { MessageLog } from './message-log.ts';
 import { layoutOf, migrate, type StoreLayout } from './migrations.ts';
 import type { OrderedStore } from './ordered-store.ts';
 import { Resumptions } from './resumptions.ts';
 import { Rosters } from './rosters.ts';
+import { SendKeys } from './send-keys.ts';
 import { Sequences } from './sequences.ts';
 import { ServerKeys } from './server-keys.ts';
 import type { RandomBytes } from './server-keys.ts';
@@ -37,7 +39,9 @@ export interface Storage {
   readonly rosters: Rosters;
   readonly log: MessageLog;
   readonly archive: MessageArchive;
+  readonly retention: ArchiveRetention;
   readonly sequences: Sequences;
+  readonly sendKeys: SendKeys;
   readonly documents: Documents;
   readonly clientTokens: ClientTokens;
   readonly lastUnavailable: LastUnavailable;
@@ -82,12 +86,15 @@ export function storageOver(
     ...(options.reportError !== undefined && { reportError: options.reportError }),
   });
   const access = { store, commit };
+  const log = new MessageLog(access);
   return {
     accounts: new Accounts(access),
     rosters: new Rosters(access),
-    log: new MessageLog(access),
+    log,
     archive: new MessageArchive(access),
+    retention: new ArchiveRetention(access, log),
     sequences: new Sequences(access),
+    sendKeys: new SendKeys(access),
     documents: new Documents(access),
     clientTokens: new ClientTokens(access),
     lastUnavailable: new LastUnavailable(access),

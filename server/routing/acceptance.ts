@@ -2,11 +2,14 @@ import { keepingOf } from '../../stanzas/processing-hints.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { messageType, type Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
+import type { LogEntry } from '../../storage/message-log.ts';
 import type { StoreError } from '../../storage/ordered-store.ts';
+import type { SendKey } from '../../storage/send-keys.ts';
 import type { Account, Inbound, SentStanza } from './account.ts';
 import { Deliveries, type Delivery } from './deliveries.ts';
 import { messageFate, type MessageFate } from './delivery.ts';
-import { chatOf, type Recorder } from './recorder.ts';
+import { chatOf, type Recorder, type Recording } from './recorder.ts';
+import type { Repeats } from './repeats.ts';
 import type { MessageDelivery } from './message-delivery.ts';
 import { Departure, ReceivedMessage, SentMessage, type RecordedOutcome } from './recorded-message.ts';
 import type { Receipt } from './receipt.ts';
@@ -15,6 +18,7 @@ import type { Log } from '../log.ts';
 
 export interface AcceptanceOptions {
   readonly recorder: Recorder;
+  readonly repeats: Repeats;
   readonly delivery: MessageDelivery;
   readonly log: Log;
   /** DESIGN: `off` means that a message to an online session is neither stored nor numbered. */
@@ -59,13 +63,19 @@ export class Acceptance implements RecordedOutcome {
       this.#deliverNow(account, inbound);
       return;
     }
-    if (fate.kind === 'store' || waits) this.#checkRoom(account, stanza);
     const isForeign = !this.#options.isLocalDomain(stanza.from!.domain);
-    const chat = keeping === 'archive' ? chatOf(account, stanza, stanza.from!, isForeign) : undefined;
+    const chat = chatOf(account, stanza, stanza.from!, isForeign);
     const sender = sent === undefined ? undefined : this.#options.currentAccount(sent.session.account);
-    const pending = this.#options.recorder.prepare(chat, sender);
-    if (pending === undefined) this.#record(account, inbound, chat, sender);
-    else return this.#recordWhenPrepared(pending, account, inbound, chat, sender);
+    const message: Recordable = {
+      chat: keeping === 'archive' ? chat : undefined,
+      sender,
+      key: sent === undefined ? undefined : this.#options.repeats.keyOf(sent, chat),
+    };
+    return this.#once(message, receipt, () => {
+      // Only now: a message that was kept already is not refused when it is sent again.
+      if (fate.kind === 'store' || waits) this.#checkRoom(account, stanza);
+      this.#record(account, inbound, message);
+    });
   }
 
   /**
@@ -82,9 +92,8 @@ export class Acceptance implements RecordedOutcome {
     }
     const sender = this.#options.currentAccount(session.account);
     const chat = chatOf(sender, stanza, stanza.to!, true);
-    const pending = this.#options.recorder.prepare(chat, sender);
-    if (pending === undefined) this.#recordSent(sender, sent, chat, receipt, depart);
-    else return this.#recordSentWhenPrepared(pending, sender, sent, chat, receipt, depart);
+    const message: Recordable = { chat, sender, key: this.#options.repeats.keyOf(sent, chat) };
+    return this.#once(message, receipt, () => this.#recordSent(sender, sent, message, receipt, depart));
   }
 
   /** Hands over what an account sends elsewhere, behind what of it still waits for the disk (RFC 6120 10.1). */
@@ -103,34 +112,45 @@ export class Acceptance implements RecordedOutcome {
     this.#options.delivery.flush(account);
   }
 
-  async #recordWhenPrepared(
-    pending: Promise<void>,
-    account: Account,
-    inbound: Inbound,
-    chat: string | undefined,
-    sender: Account | undefined,
-  ): Promise<void> {
-    // A refused batch may have made it be forgotten again.
-    for (let waiting: Promise<void> | undefined = pending; waiting !== undefined;) {
-      await waiting;
-      waiting = this.#options.recorder.prepare(chat, sender);
-    }
-    this.#record(account, inbound, chat, sender);
+  /** Records a message unless its client has sent it before: then it has its place, and is acknowledged again. */
+  #once(message: Recordable, receipt: Receipt | undefined, record: () => void): void | Promise<void> {
+    const pending = this.#prepare(message);
+    if (pending === undefined && !this.#mayBeRepeat(message)) record();
+    else return this.#onceKnown(message, receipt, pending, record);
   }
 
-  async #recordSentWhenPrepared(
-    pending: Promise<void>,
-    sender: Account,
-    sent: SentStanza,
-    chat: string,
+  async #onceKnown(
+    message: Recordable,
     receipt: Receipt | undefined,
-    depart: () => void,
+    pending: Promise<void> | undefined,
+    record: () => void,
   ): Promise<void> {
-    for (let waiting: Promise<void> | undefined = pending; waiting !== undefined;) {
-      await waiting;
-      waiting = this.#options.recorder.prepare(chat, sender);
+    await pending;
+    await this.#prepared(message);
+    const { sender, key } = message;
+    if (this.#mayBeRepeat(message) && sender !== undefined && key !== undefined) {
+      if (await this.#options.repeats.isRepeat(sender, key)) {
+        await this.#options.repeats.seenAgain(sender, key);
+        receipt?.settle();
+        return;
+      }
+      await this.#prepared(message);
     }
-    this.#recordSent(sender, sent, chat, receipt, depart);
+    record();
+  }
+
+  #prepare({ chat, sender }: Recordable): Promise<void> | undefined {
+    const numbers = this.#options.recorder.prepare(chat, sender);
+    return numbers ?? (sender === undefined ? undefined : this.#options.repeats.prepare(sender));
+  }
+
+  /** What was prepared may have been forgotten again, for instance because a batch was refused. */
+  async #prepared(message: Recordable): Promise<void> {
+    for (let pending = this.#prepare(message); pending !== undefined; pending = this.#prepare(message)) await pending;
+  }
+
+  #mayBeRepeat({ sender, key }: Recordable): boolean {
+    return sender !== undefined && key !== undefined && this.#options.repeats.mayKnow(sender, key);
   }
 
   /** A message that is delivered soon or never. It does not overtake those that wait for the disk. */
@@ -182,31 +202,50 @@ export class Acceptance implements RecordedOutcome {
   }
 
   /** Stamp and record: the number, and the message in the logs of both sides, are one batch. */
-  #record(account: Account, inbound: Inbound, chat: string | undefined, sender: Account | undefined): void {
+  #record(account: Account, { stanza, receipt, sent }: Inbound, { chat, sender, key }: Recordable): void {
     const { recorder, delivery } = this.#options;
-    const { stanza, receipt, sent } = inbound;
     const recording = recorder.begin(chat);
     const entry = recorder.received(recording, account, stanza, account === sender);
     const message = new ReceivedMessage(this, delivery, account, stanza, receipt, entry);
     account.enqueue(message);
+    let ownEntry: LogEntry | undefined = entry;
     if (sent !== undefined && sender !== undefined && sender !== account) {
-      const copy = new SentMessage(delivery, sender, sent, recorder.sent(recording, sender, sent.stanza));
-      message.copy = copy;
-      copy.enqueue();
+      ownEntry = recorder.sent(recording, sender, sent.stanza);
+      message.copy = new SentMessage(delivery, sender, sent, ownEntry);
+      message.copy.enqueue();
     }
+    this.#remember(recording, sender, ownEntry, key);
     recorder.commit(recording, message);
     receipt?.batched();
   }
 
-  #recordSent(sender: Account, sent: SentStanza, chat: string, receipt: Receipt | undefined, depart: () => void): void {
+  #recordSent(
+    sender: Account,
+    sent: SentStanza,
+    { chat, key }: Recordable,
+    receipt: Receipt | undefined,
+    depart: () => void,
+  ): void {
     const { recorder, delivery } = this.#options;
     const recording = recorder.begin(chat);
-    const copy = new SentMessage(delivery, sender, sent, recorder.sent(recording, sender, sent.stanza));
+    const entry = recorder.sent(recording, sender, sent.stanza);
+    const copy = new SentMessage(delivery, sender, sent, entry);
     copy.enqueue();
+    this.#remember(recording, sender, entry, key);
     sender.departures ??= new Deliveries();
     const departure = new Departure(this, sender.departures, copy, sent.stanza, receipt, depart);
     sender.departures.put(departure);
     recorder.commit(recording, departure);
+  }
+
+  #remember(
+    { writes }: Recording,
+    sender: Account | undefined,
+    entry: LogEntry | undefined,
+    key: SendKey | undefined,
+  ): void {
+    if (sender === undefined || entry === undefined || key === undefined) return;
+    writes.push(...this.#options.repeats.rememberWrites(sender, entry.position, key));
   }
 
   /** The batch was refused, so nobody saw the message and nobody will. */
@@ -217,6 +256,16 @@ export class Acceptance implements RecordedOutcome {
       new StanzaError('resource-constraint', 'The server cannot store messages at the moment', 'wait'),
     );
   }
+}
+
+/** A message between its arrival and its record. */
+interface Recordable {
+  /** The chat that counts it; undefined for what is not counted. */
+  readonly chat: string | undefined;
+  /** Its sender, where that is an account of ours. */
+  readonly sender: Account | undefined;
+  /** By what it would be known when it is sent again. */
+  readonly key: SendKey | undefined;
 }
 
 /** A delivery held behind a flush. */

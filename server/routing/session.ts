@@ -74,6 +74,8 @@ export class Session implements Resource {
   isOver = false;
   /** Undefined where the session ends with its stream. */
   resumption: Resumption | undefined;
+  /** Whether its client has closed the stream in order (RFC 6120 4.4), and so sends nothing again. */
+  isClosedInOrder = false;
   /** The last available presence (RFC 6121 4.2, 4.4); undefined while the resource is only connected. */
   presence: Stanza | undefined;
   /** Priority of that presence, -128 to 127. */

@@ -421,7 +421,10 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   #peerClosed(): void {
     this.#isPeerClosed = true;
     if (this.#state === 'closing') this.connection.end();
-    else this.close();
+    else {
+      if (this.session !== undefined) this.session.isClosedInOrder = true;
+      this.close();
+    }
   }
 
   /** XEP-0198 4: an answer is not withheld because the store takes its time; what is committed by then is told. */

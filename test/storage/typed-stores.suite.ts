@@ -419,6 +419,109 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
       });
     });
 
+    describe('the archive', () => {
+      const START = 1_700_000_000_000_000;
+      const flags = { archived: true, pending: false, sent: true };
+      const everything = { limit: 1000, maxBytes: Infinity };
+
+      beforeEach(async () => {
+        const entries = Array.from({ length: 300 }, (_, n) => ({
+          entry: {
+            position: START + n,
+            flags: { ...flags, archived: n % 7 !== 0 },
+            peer: n % 50 === 1 ? NURSE : ROMEO,
+            sequence: n + 1,
+            stanza: 'x'.repeat(10),
+          },
+          contact: `${n % 50 === 1 ? NURSE : ROMEO}/${n % 3 === 0 ? 'garden' : 'home'}`,
+        }));
+        const writes = entries.flatMap(({ entry, contact }) => storage.log.appendWrites(JULIET, entry, contact));
+        await storage.commit.write(writes);
+      });
+
+      async function numbers(options: Partial<Parameters<Storage['archive']['page']>[1]>): Promise<number[]> {
+        const { entries } = await storage.archive.page(JULIET, { ...everything, ...options });
+        return entries.map(({ position }) => position - START);
+      }
+
+      it('holds what is archived, and no more', async () => {
+        const all = Array.from({ length: 300 }, (_, n) => n).filter((n) => n % 7 !== 0);
+        expect(await numbers({})).to.deep.equal(all);
+        expect(await numbers({ reverse: true })).to.deep.equal(all.toReversed());
+        expect(await numbers({ after: START + 10, before: START + 16 })).to.deep.equal([11, 12, 13, 15]);
+        expect(await storage.archive.entries(JULIET, [START + 1, START + 7, START + 999])).to.satisfy(
+          ([one, two, three]: (LogEntry | undefined)[]) =>
+            one !== undefined && two === undefined && three === undefined,
+        );
+        const bounds = await storage.archive.bounds(JULIET);
+        expect([bounds?.first.position, bounds?.last.position]).to.deep.equal([START + 1, START + 299]);
+        expect(await storage.archive.bounds(NURSE)).to.equal(undefined);
+      });
+
+      it('ends a page at its limit of messages or bytes, and knows whether there is more', async () => {
+        const page = await storage.archive.page(JULIET, { limit: 3, maxBytes: Infinity, after: START + 295 });
+        expect(page.entries.map(({ position }) => position - START)).to.deep.equal([296, 297, 298]);
+        expect(page.hasMore).to.equal(true);
+        expect(
+          (await storage.archive.page(JULIET, { limit: 4, maxBytes: Infinity, after: START + 295 })).hasMore,
+        ).to.equal(false);
+        const bytes = await storage.archive.page(JULIET, { limit: 100, maxBytes: 25 });
+        expect(bytes.entries).to.have.lengthOf(3);
+        expect(bytes.hasMore).to.equal(true);
+      });
+
+      it('finds a contact, and one of its resources, in both directions', async () => {
+        const nurse = { bare: NURSE, resource: '' };
+        expect(await numbers({ contact: nurse })).to.deep.equal([1, 51, 101, 151, 201, 251]);
+        expect(await numbers({ contact: nurse, reverse: true, after: START + 60 })).to.deep.equal([251, 201, 151, 101]);
+        expect(await numbers({ contact: { bare: NURSE, resource: 'garden' } })).to.deep.equal([51, 201]);
+        expect(await numbers({ contact: nurse, only: new Set([START + 51, START + 2, START + 1]) })).to.deep.equal([
+          1, 51,
+        ]);
+        expect(await numbers({ contact: { bare: 'nurse@capulet', resource: '' } })).to.deep.equal([]);
+      });
+
+      it('does not believe the disk', async () => {
+        await storage.retention.usage(JULIET);
+        const usage = (): Promise<unknown> => storage.retention.limits(JULIET);
+        await expectEveryCutCorrupt(textKey('archives', JULIET), `archives of ${JULIET}`, usage);
+        await store.write([{ type: 'delete', key: textKey('archives', JULIET) }]);
+        await storage.retention.trim(JULIET, { reason: 'age', before: START + 5, maxBytes: Infinity }, 1);
+        const key = positionKey('removals', JULIET, START + 4);
+        await expectEveryCutCorrupt(key, `removals of ${JULIET} at ${START + 4}`, () =>
+          storage.retention.removals(JULIET),
+        );
+      });
+    });
+
+    describe('send keys', () => {
+      const hash = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+      const stream = { resource: 'balcony', since: 1_700_000_000_000 };
+
+      it('are kept in order, and forgotten up to a position', async () => {
+        await storage.commit.write([
+          ...storage.sendKeys.putWrites(JULIET, 1, { hash, stream: undefined }),
+          ...storage.sendKeys.putWrites(JULIET, 2, { hash, stream }),
+          ...storage.sendKeys.closedWrites(JULIET, 3, stream),
+        ]);
+        expect(await storage.sendKeys.load(JULIET, 0)).to.deep.equal([
+          { kind: 'sent', position: 1, hash, stream: undefined },
+          { kind: 'sent', position: 2, hash, stream },
+          { kind: 'closed', position: 3, stream },
+        ]);
+        await storage.commit.write(storage.sendKeys.forgetWrites(JULIET, 2));
+        expect(await storage.sendKeys.load(JULIET, 0)).to.have.lengthOf(1);
+        expect(await storage.sendKeys.load(JULIET, 3)).to.deep.equal([]);
+      });
+
+      it('do not believe the disk', async () => {
+        await storage.commit.write(storage.sendKeys.putWrites(JULIET, 2, { hash, stream }));
+        const read = (): Promise<unknown> => storage.sendKeys.load(JULIET, 0);
+        await expectEveryCutCorrupt(positionKey('sendKeys', JULIET, 2), `sendKeys of ${JULIET} at 2`, read);
+        await expectCorrupt(positionKey('sendKeys', JULIET, 2), Uint8Array.of(1, 3), 'unknown kind 3', read);
+      });
+    });
+
     describe('sequences', () => {
       it('have one key for both sides of a chat', () => {
         expect(chatKey(JULIET, ROMEO)).to.equal(chatKey(ROMEO, JULIET));

@@ -73,6 +73,8 @@ export interface StageOptions {
   readonly store?: OrderedStore;
   /** Options as environment variables, over the defaults. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Goes on where another stage stopped. */
+  readonly clock?: ManualClock;
 }
 
 /** A server of example.com and example.net without sockets, on which everybody who is named has an account. */
@@ -94,7 +96,10 @@ export class Stage {
     });
   }
 
-  static async open(people: readonly string[], { store, environment }: StageOptions = {}): Promise<Stage> {
+  static async open(
+    people: readonly string[],
+    { store, environment, clock = new ManualClock() }: StageOptions = {},
+  ): Promise<Stage> {
     const storage = storageOver(store ?? new MemoryStore());
     const config = loadConfig({
       environment: { POSTHORN_DOMAINS: 'example.com,example.net', ...environment },
@@ -103,7 +108,6 @@ export class Stage {
     for (const jid of people) {
       await storage.accounts.create(jid, { createdAt: 0, disabled: false, credentials: {} });
     }
-    const clock = new ManualClock();
     let ids = 0;
     const randomId = (): string => `id-${++ids}`;
     const archiveIdKey = new Uint8Array(16);
@@ -118,10 +122,15 @@ export class Stage {
     await account.loaded;
     const stream = new RecordingStream();
     const limits = { maxQueueStanzas, maxQueueBytes: 1_000_000, maxUnprocessedStanzas: 1000 };
-    const session = new Session(account, jid, stream, 0, limits);
+    const session = new Session(account, jid, stream, this.clock.monotonic(), limits);
     this.core.table.add(session);
     for (const handler of this.core.pipeline.sessionBound) handler(session);
     return new Actor(this, session, stream);
+  }
+
+  /** Lets a second pass, so that what is bound later is bound later. */
+  advance(): void {
+    this.clock.advance(1000);
   }
 
   /** A stanza from elsewhere, for instance another server. */

@@ -1,5 +1,6 @@
 import type { AnyCommand } from '../command.ts';
 import { backupBegin, backupProgress } from './backup.ts';
+import { archiveErase, archiveExport, archiveLimit, archiveShow } from './archives.ts';
 import { inspect, pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
 import { tokenList, tokenRevoke } from './tokens.ts';
 import { userExport, userImport } from './user-transfer.ts';
@@ -13,5 +14,6 @@ export const COMMANDS: ReadonlyMap<string, AnyCommand> = new Map(
     ...[sessionList, sessionKick, send],
     ...[tokenList, tokenRevoke],
     ...[backupBegin, backupProgress],
+    ...[archiveShow, archiveLimit, archiveErase, archiveExport],
   ].map((command: AnyCommand) => [command.name, command]),
 );

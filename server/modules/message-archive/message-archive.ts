@@ -19,6 +19,7 @@ import {
 } from './preferences.ts';
 import { queryForm, readQuery } from './query.ts';
 import { metadata, pageEnd, resultMessage } from './results.ts';
+import { Retractions } from './retractions.ts';
 
 const PREFERENCES = 'archive-preferences';
 const BEHIND_POLL_MS = 50;
@@ -35,11 +36,12 @@ export const messageArchive = defineModule({
     { xep: 59, version: '1.0', note: 'in archive queries' },
     { xep: 313, version: '1.1.3', note: 'of accounts' },
     { xep: 359, version: '0.7.0' },
+    { xep: 424, version: '0.4.2', note: 'tombstones in archives of accounts' },
     { xep: 441, version: '0.2.0' },
   ],
   needs: { rosters: Rosters },
   setup(
-    { iq, feature, bindMetadata, on, archive, storage, config, clock, deliverTo, sessionSlot, accountSlot },
+    { iq, feature, bindMetadata, on, archive, storage, config, clock, log, deliverTo, sessionSlot, accountSlot },
     { rosters },
   ) {
     if (config.messages.history === 'off') return;
@@ -66,6 +68,17 @@ export const messageArchive = defineModule({
         contact,
         () => contact.bare === account.jid.bare || rosters.of(account).item(contact.bare)?.isListed === true,
       );
+    });
+
+    // XEP-0424 3 and 5
+    feature(NS.RETRACT, ['server', 'account']);
+    feature(`${NS.RETRACT}#tombstone`, ['account']);
+    const retractions = new Retractions(storage);
+    archive.archived(function buryRetracted(account, stanza, entry) {
+      if (!stanza.hasChild('retract', NS.RETRACT)) return;
+      retractions.bury(account.jid.bare, stanza, entry).catch((error: unknown) => {
+        log.error({ account: account.jid.bare, error: String(error) }, 'a retracted message stays in the archive');
+      });
     });
 
     iq.self.get(NS.MAM, 'query', function describeQuery() {

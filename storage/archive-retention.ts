@@ -1,0 +1,227 @@
+import type { StorageAccess } from './access.ts';
+import { decodeArchive, decodeRemoval, EMPTY_ARCHIVE, encodeArchive, encodeRemoval } from './archive-record.ts';
+import type { ArchiveLimits, ArchiveRecord, Removal, RemovalReason } from './archive-record.ts';
+import { contactKey, ownerRange, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
+import { decodeEntry, encodeEntry, flagsOf, stanzaLengthOf } from './log-entry.ts';
+import type { LogEntry } from './log-entry.ts';
+import type { MessageLog } from './message-log.ts';
+import { pagesOf } from './ordered-store.ts';
+import type { Entry, Key, Write } from './ordered-store.ts';
+
+export type { ArchiveLimits, ArchiveUsage, Removal, RemovalReason } from './archive-record.ts';
+
+/** What of an archive goes: the oldest first, so that no gap is left (XEP-0313 3.2). */
+export interface TrimRule {
+  readonly reason: RemovalReason;
+  /** Messages before this position go, microseconds since the epoch. */
+  readonly before: number;
+  /** As long as more bytes than this are left, the oldest message goes. */
+  readonly maxBytes: number;
+}
+
+interface Piece {
+  readonly writes: Write[];
+  from: number;
+  upTo: number;
+  count: number;
+  bytes: number;
+  /** Whether more must go. */
+  hasMore: boolean;
+}
+
+const PIECE_ENTRIES = 200;
+
+/**
+ * How much the archives hold, and what is taken from them: piece by piece, so that nobody waits, with a record of each range
+ * and its reason, which an audit accepts as a gap. Nothing of it costs anything when a message is recorded: usage is
+ * brought up to date when it is asked for. What waits for its owner stays until it is delivered.
+ */
+export class ArchiveRetention {
+  readonly #access: StorageAccess;
+  readonly #log: MessageLog;
+  /** The last change of each owner's archive that has changes: they run one after the other. */
+  readonly #changes = new Map<string, Promise<unknown>>();
+
+  constructor(access: StorageAccess, log: MessageLog) {
+    this.#access = access;
+    this.#log = log;
+  }
+
+  /** What the archive holds now, and its own limits. */
+  usage(owner: string): Promise<ArchiveRecord> {
+    return this.#change(owner, () => this.#counted(owner));
+  }
+
+  /** The archive's own limits, without counting what it holds. */
+  async limits(owner: string): Promise<ArchiveLimits> {
+    return (await this.#load(owner)).limits;
+  }
+
+  setLimits(owner: string, limits: ArchiveLimits): Promise<void> {
+    return this.#change(owner, async () => {
+      await this.#access.commit.write([archiveWrite(owner, { ...(await this.#load(owner)), limits })]);
+    });
+  }
+
+  /** The ranges that were removed, in order. */
+  async removals(owner: string): Promise<readonly Removal[]> {
+    const removals: Removal[] = [];
+    for await (const page of pagesOf(this.#access.store, ownerRange('removals', owner), PIECE_ENTRIES)) {
+      for (const [key, value] of page) removals.push(decodeRemoval(key, value));
+    }
+    return removals;
+  }
+
+  /**
+   * Removes what the rule says, piece by piece; resolves to the range, undefined where nothing had to go.
+   *
+   * @param at now, milliseconds since the epoch
+   */
+  trim(owner: string, rule: TrimRule, at: number): Promise<Removal | undefined> {
+    return this.#change(owner, async () => {
+      let record = await this.#counted(owner);
+      const cursor = await this.#log.cursor(owner);
+      const earlier = await this.#lastRemoval(owner);
+      let removed: Removal | undefined;
+      let last = earlier?.reason === rule.reason && rule.reason !== 'erasure' ? earlier : undefined;
+      for (let after = earlier?.upTo; ;) {
+        const page = await this.#access.store.page(positionRange('log', owner, after, undefined), PIECE_ENTRIES);
+        const piece = pieceOf(owner, page, rule, record.bytes, cursor);
+        if (piece.writes.length > 0) {
+          const { count, bytes, from, upTo } = piece;
+          record = { ...record, count: Math.max(0, record.count - count), bytes: Math.max(0, record.bytes - bytes) };
+          removed = joined(removed, { from, upTo, count, bytes, at, reason: rule.reason });
+          const whole = joined(last, { from, upTo, count, bytes, at, reason: rule.reason });
+          if (last !== undefined) piece.writes.push({ type: 'delete', key: removalKey(owner, last.upTo) });
+          piece.writes.push({ type: 'put', key: removalKey(owner, whole.upTo), value: encodeRemoval(whole) });
+          piece.writes.push(archiveWrite(owner, record));
+          await this.#access.commit.write(piece.writes);
+          last = whole;
+        }
+        const end = page.at(-1);
+        if (!piece.hasMore || end === undefined) return removed;
+        after = restAsPosition(end[0]);
+      }
+    });
+  }
+
+  /** Replaces an archived message by what `change` makes of its entry; undefined leaves it. No other change comes between. */
+  replace(owner: string, position: number, change: (entry: LogEntry) => string | undefined): Promise<void> {
+    return this.#change(owner, async () => {
+      const record = await this.#load(owner);
+      const key = positionKey('log', owner, position);
+      const [value] = await this.#access.store.getMany([key]);
+      if (value === undefined || !flagsOf(key, value).archived) return;
+      const entry = decodeEntry(key, value);
+      const stanza = change(entry);
+      if (stanza === undefined) return;
+      const writes: Write[] = [{ type: 'put', key, value: encodeEntry({ ...entry, stanza }) }];
+      if (position <= record.countedUpTo) {
+        const bytes = Math.max(0, record.bytes + stanza.length - entry.stanza.length);
+        writes.push(archiveWrite(owner, { ...record, bytes }));
+      }
+      await this.#access.commit.write(writes);
+    });
+  }
+
+  async #counted(owner: string): Promise<ArchiveRecord> {
+    let record = await this.#load(owner);
+    const cursor = await this.#log.cursor(owner);
+    const uncounted = positionRange('log', owner, record.countedUpTo, undefined);
+    for await (const page of pagesOf(this.#access.store, uncounted, PIECE_ENTRIES)) {
+      let { count, bytes, countedUpTo } = record;
+      const writes: Write[] = [];
+      for (const [key, value] of page) {
+        const { archived, pending } = flagsOf(key, value);
+        countedUpTo = restAsPosition(key);
+        if (archived) {
+          count++;
+          bytes += stanzaLengthOf(key, value);
+        } else if (!pending || countedUpTo <= cursor) {
+          // Delivered, and left over when the server was killed.
+          writes.push({ type: 'delete', key });
+        }
+      }
+      record = { ...record, count, bytes, countedUpTo };
+      await this.#access.commit.write([...writes, archiveWrite(owner, record)]);
+    }
+    return record;
+  }
+
+  async #load(owner: string): Promise<ArchiveRecord> {
+    const key = textKey('archives', owner);
+    const [value] = await this.#access.store.getMany([key]);
+    return value === undefined ? EMPTY_ARCHIVE : decodeArchive(key, value);
+  }
+
+  async #lastRemoval(owner: string): Promise<Removal | undefined> {
+    const [last] = await this.#access.store.page({ ...ownerRange('removals', owner), reverse: true }, 1);
+    return last === undefined ? undefined : decodeRemoval(...last);
+  }
+
+  #change<Result>(owner: string, change: () => Promise<Result>): Promise<Result> {
+    const changed = (this.#changes.get(owner) ?? Promise.resolve()).then(change);
+    const settled = changed
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#changes.get(owner) === settled) this.#changes.delete(owner);
+      });
+    this.#changes.set(owner, settled);
+    return changed;
+  }
+}
+
+/** The writes that take from one page of the log what the rule says. */
+function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLeft: number, cursor: number): Piece {
+  const piece: Piece = {
+    writes: [],
+    from: Infinity,
+    upTo: 0,
+    count: 0,
+    bytes: 0,
+    hasMore: page.length === PIECE_ENTRIES,
+  };
+  for (const [key, value] of page) {
+    const { archived } = flagsOf(key, value);
+    if (!archived) continue;
+    const entry = decodeEntry(key, value);
+    const { position } = entry;
+    if (position >= rule.before && bytesLeft - piece.bytes <= rule.maxBytes) {
+      piece.hasMore = false;
+      return piece;
+    }
+    piece.writes.push(...removalWrites(owner, key, entry, cursor));
+    piece.from = Math.min(piece.from, position);
+    piece.upTo = position;
+    piece.count++;
+    piece.bytes += entry.stanza.length;
+  }
+  return piece;
+}
+
+function removalWrites(owner: string, key: Key, entry: LogEntry, cursor: number): Write[] {
+  const slash = entry.peer.indexOf('/');
+  const contact = slash < 0 ? entry.peer : entry.peer.slice(0, slash);
+  const { flags, position } = entry;
+  const isWaiting = flags.pending && position > cursor;
+  return [
+    { type: 'delete', key: contactKey(owner, contact, position) },
+    isWaiting
+      ? { type: 'put', key, value: encodeEntry({ ...entry, flags: { ...flags, archived: false } }) }
+      : { type: 'delete', key },
+  ];
+}
+
+function joined(earlier: Removal | undefined, later: Removal): Removal {
+  if (earlier === undefined) return later;
+  const { from, count, bytes } = earlier;
+  return { ...later, from, count: count + later.count, bytes: bytes + later.bytes };
+}
+
+function removalKey(owner: string, upTo: number): Key {
+  return positionKey('removals', owner, upTo);
+}
+
+function archiveWrite(owner: string, record: ArchiveRecord): Write {
+  return { type: 'put', key: textKey('archives', owner), value: encodeArchive(record) };
+}
