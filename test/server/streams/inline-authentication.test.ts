@@ -275,9 +275,11 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
     it('says what the archive holds (XEP-0313)', async () => {
       const romeo = stage.connectSecurely();
       await romeo.enter('romeo', 'orchard');
+      romeo.send(`<enable xmlns='urn:xmpp:sm:3'/>`);
       for (const body of ['But soft', 'What light'])
         romeo.send(`<message to='${JULIET}' type='chat' id='${body}'><body>${body}</body></message>`);
-      await romeo.fence();
+      romeo.send(`<r xmlns='urn:xmpp:sm:3'/>`);
+      await romeo.until(/<a xmlns='urn:xmpp:sm:3' h='2'\/>/); // both are stored
       const [, success] = await enter(authenticate({ inline: bind() }));
       expect(success).to.match(
         /<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'><start id='[^']+' timestamp='2020-02-20T[^']+Z'\/><end id='[^']+' timestamp='[^']+'\/><\/metadata><\/bound>/,
