@@ -5,6 +5,7 @@ import { Stanza } from '../../stanzas/stanza.ts';
 import { withoutForgedIds } from '../../stanzas/stable-id.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { StreamError } from '../../stanzas/stream-error.ts';
+import { StoreError } from '../../storage/ordered-store.ts';
 import type { Log } from '../log.ts';
 import type { Acceptance } from './acceptance.ts';
 import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
@@ -374,6 +375,10 @@ export class Router implements AccountEvents {
 
   #reportBug(stanza: Stanza, error: unknown): StanzaError {
     const facts = { kind: stanza.kind, id: stanza.id, from: stanza.from?.full, to: stanza.to?.full };
+    if (error instanceof StoreError) {
+      this.#options.log.error({ ...facts, code: error.code, error: error.message }, 'the store does not answer');
+      return STORE_FAILED;
+    }
     const stack = error instanceof Error ? error.stack : String(error);
     this.#options.log.error({ ...facts, error: stack }, 'handling a stanza failed');
     return new StanzaError('internal-server-error');
@@ -392,6 +397,9 @@ export class Router implements AccountEvents {
 }
 
 const MAX_RECEIVED_WAITING = 10_000;
+
+/** No defect of ours: the sender may try again. */
+const STORE_FAILED = new StanzaError('resource-constraint', 'The store does not answer at the moment', 'wait');
 
 /** Nothing is known of the account: the sender may try again, so that nobody is told of an absence that is none. */
 const UNREADABLE = new StanzaError('resource-constraint', 'The account cannot be read at the moment', 'wait');

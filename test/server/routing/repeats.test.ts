@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import type { OrderedStore } from '../../../storage/ordered-store.ts';
 import { Stage, type Actor } from '../../support/core.ts';
+import { TroubledStore } from '../../support/troubled-store.ts';
 
 const ROMEO = 'romeo@example.net';
 const JULIET = 'juliet@example.com';
@@ -97,6 +98,19 @@ describe('a message that is sent again', () => {
     expect(juliet.take()).to.deep.equal([]);
     await juliet.send(original(ROMEO, 'b', 'two'));
     expect(juliet.take().join('')).to.include('service-unavailable');
+  });
+
+  it('is asked for again where the store cannot tell whether it is one, rather than taken twice or lost', async () => {
+    const troubled = new TroubledStore();
+    stage = await openOver(troubled);
+    juliet = await stage.actor(`${JULIET}/balcony`);
+    await stage.actor(`${ROMEO}/orchard`);
+    troubled.isUnreadable = true;
+    await juliet.send(original(ROMEO, 'a', 'one'));
+    expect(juliet.take().join('')).to.match(/<error type='wait'><resource-constraint /);
+    troubled.isUnreadable = false;
+    await juliet.send(original(ROMEO, 'a', 'one'));
+    expect(await archivedBodies(stage, ROMEO)).to.deep.equal(['one']);
   });
 
   it('is not taken for one of another sender', async () => {

@@ -27,6 +27,17 @@ describe('server/streams: closing (RFC 6120 4.4)', () => {
     expect(stage.context.streams.size).to.equal(0);
   });
 
+  it('is known to be in order, which a connection that breaks is not: only that may have lost an acknowledgement', async () => {
+    for (const isInOrder of [true, false]) {
+      const juliet = await entered();
+      const [session] = [...stage.core.table.sessions()];
+      if (isInOrder) juliet.send('</stream:stream>');
+      juliet.connection.close();
+      expect(stage.core.table.sessionCount).to.equal(0);
+      expect(session?.isClosedInOrder).to.equal(isInOrder);
+    }
+  });
+
   for (const [what, prepare] of [
     ['before anybody has logged in', (client: StreamPlayer) => client.open()],
     [
