@@ -34,18 +34,7 @@ describe('faults around a real server process', function () {
   async function start(options: Partial<ServerProcessOptions> = {}): Promise<void> {
     server = new ServerProcess({ main: MAIN, directory, port, durability: 'sync', ...options });
     server.start();
-    await listening();
-  }
-
-  async function listening(): Promise<void> {
-    const deadline = Date.now() + 60_000;
-    while (Date.now() < deadline) {
-      const client = await TestClient.connect(port).catch(() => undefined);
-      client?.destroy();
-      if (client !== undefined) return;
-      await pause(50);
-    }
-    throw new Error(`the server does not listen: ${server.output}`);
+    await server.listening();
   }
 
   async function login(name: string, resource: string): Promise<TestClient> {
@@ -105,7 +94,7 @@ describe('faults around a real server process', function () {
       juliet.destroy();
       await server.kill();
       server.start();
-      await listening();
+      await server.listening();
       const expected = Array.from({ length: sent }, (_, index) => index + 1).filter((n) => !refused.has(n));
       const { bodies, numbers } = await collect('romeo', expected.length);
       expect(bodies.map((body) => Number(body.split(' ')[0]))).to.deep.equal(expected);
@@ -252,8 +241,4 @@ async function residentBytes(processId: number): Promise<number> {
 /** Debian's package faketime. */
 function faketimeLibrary(): string {
   return execFileSync('sh', ['-c', 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'], { encoding: 'utf8' }).trim();
-}
-
-function pause(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

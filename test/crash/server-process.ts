@@ -1,12 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { deriveCredentials } from '../../server/sasl/scram-keys.ts';
 import { openStorage } from '../../storage/storage.ts';
 
 export const PASSWORD = 'pw';
+
+const START_MS = 60_000;
+const POLL_MS = 20;
 
 export interface ServerProcessOptions {
   /** The program, built: `dist/server/main.js`. */
@@ -58,6 +61,22 @@ export class ServerProcess {
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     this.#child = child;
+  }
+
+  /** Resolves when it accepts connections. */
+  async listening(): Promise<void> {
+    const deadline = Date.now() + START_MS;
+    while (Date.now() < deadline) {
+      const socket = connect(this.#options.port, '127.0.0.1');
+      const isOpen = await new Promise<boolean>((resolve) => {
+        socket.once('connect', () => resolve(true));
+        socket.once('error', () => resolve(false));
+      });
+      socket.destroy();
+      if (isOpen) return;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Error(`the server does not listen: ${this.#output}`);
   }
 
   /** What the last processes wrote, for a person who looks for the cause of a failure. */
