@@ -6,7 +6,7 @@ import type { LogEntry } from '../../storage/message-log.ts';
 import type { StoreError } from '../../storage/ordered-store.ts';
 import type { SendKey } from '../../storage/send-keys.ts';
 import type { Account, Inbound, SentStanza } from './account.ts';
-import { Deliveries, type Delivery } from './deliveries.ts';
+import { Deliveries, HeldDelivery } from './deliveries.ts';
 import { messageFate, type MessageFate } from './delivery.ts';
 import { chatOf, type Recorder, type Recording } from './recorder.ts';
 import type { Repeats } from './repeats.ts';
@@ -170,7 +170,9 @@ export class Acceptance implements RecordedOutcome {
     }
     if (sent !== undefined && sent.session.account !== account) this.#copySent(sent);
     const { delivery } = this.#options;
-    account.enqueue(held(account, () => delivery.deliverUnrecorded(account, stanza)));
+    if (account.isFlushing || account.deliveriesAhead > 0) {
+      account.enqueue(new HeldDelivery(account, () => delivery.deliverUnrecorded(account, stanza)));
+    } else delivery.deliverUnrecorded(account, stanza);
     // There is nothing to keep, so the sender's count need not wait for a recipient that reads slowly.
     receipt?.settle();
   }
@@ -186,7 +188,7 @@ export class Acceptance implements RecordedOutcome {
   #copySent(sent: SentStanza): void {
     const { account } = sent.session;
     if (!this.#options.delivery.mayCopySent(account, sent) || account.isHoldingEnough) return;
-    account.enqueue(held(account, () => this.#options.delivery.copySent(account, sent, undefined)));
+    account.enqueue(new HeldDelivery(account, () => this.#options.delivery.copySent(account, sent, undefined)));
   }
 
   #checkRoom(account: Account, stanza: Stanza): void {
@@ -266,14 +268,4 @@ interface Recordable {
   readonly sender: Account | undefined;
   /** By what it would be known when it is sent again. */
   readonly key: SendKey | undefined;
-}
-
-/** A delivery held behind a flush. */
-function held(account: Account, deliver: () => void): Delivery {
-  return {
-    get isReady() {
-      return !account.isFlushing;
-    },
-    deliver,
-  };
 }

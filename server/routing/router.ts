@@ -8,6 +8,7 @@ import type { StreamError } from '../../stanzas/stream-error.ts';
 import { StoreError } from '../../storage/ordered-store.ts';
 import type { Log } from '../log.ts';
 import type { Acceptance } from './acceptance.ts';
+import { HeldDelivery } from './deliveries.ts';
 import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
 import { isRefusedToStrangers } from './delivery.ts';
 import type { IqTable, SelfIqRequest } from './iq-table.ts';
@@ -147,12 +148,8 @@ export class Router implements AccountEvents {
     const isLate = stanza.from !== undefined && account.isLate(stanza.from.bare);
     if ((account.deliveriesAhead === 0 && !isLate) || account.isHoldingEnough) this.#deliverNow(session, stanza);
     else {
-      account.enqueue({
-        get isReady() {
-          return !isLate || !account.isFlushing;
-        },
-        deliver: () => this.#deliverNow(session, stanza),
-      });
+      const deliver = (): void => this.#deliverNow(session, stanza);
+      account.enqueue(isLate ? new HeldDelivery(account, deliver) : { isReady: true, deliver });
     }
   }
 
@@ -222,9 +219,12 @@ export class Router implements AccountEvents {
     const stanza = amend(this.#options.pipeline.amendReceived, item.stanza, account);
     switch (stanza.kind) {
       case 'message':
-        if (item.sent !== undefined) return this.#options.acceptance.accept(account, { ...item, stanza });
-        // What comes from elsewhere has not been looked at yet.
-        return this.#options.acceptance.accept(account, { ...item, stanza: this.#withoutForgeries(stanza) });
+        return this.#options.acceptance.accept(account, {
+          // What comes from elsewhere has not been looked at yet.
+          stanza: item.sent === undefined ? this.#withoutForgeries(stanza) : stanza,
+          receipt: item.receipt,
+          sent: item.sent,
+        });
       case 'presence':
         return this.#receivePresence(account, stanza, item.receipt);
       case 'iq':
