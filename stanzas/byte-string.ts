@@ -43,6 +43,13 @@ export function escapeAttribute(text: string): string {
   return text.replace(/[&<>'"\t\n\r]/g, (character) => ATTRIBUTE_ESCAPES[character] ?? character);
 }
 
+const PLAIN_ATTRIBUTE = /^[\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]*$/; // printable ASCII without " & ' < >
+
+/** Text as the value of an attribute in either kind of quotes: escaped, a byte string. */
+export function attributeBytes(text: string): string {
+  return PLAIN_ATTRIBUTE.test(text) ? text : toByteString(escapeAttribute(text));
+}
+
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', apos: "'", quot: '"' };
 
 /**

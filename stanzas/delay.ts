@@ -1,4 +1,4 @@
-import { escapeAttribute, toByteString } from './byte-string.ts';
+import { attributeBytes } from './byte-string.ts';
 import { NS } from './namespaces.ts';
 import type { Stanza } from './stanza.ts';
 
@@ -10,7 +10,7 @@ import type { Stanza } from './stanza.ts';
  *   burst by the stamp (Interop: Gajim shows whole seconds backwards)
  */
 export function withDelay(stanza: Stanza, from: string, timeUs: number): Stanza {
-  const bytes = `<delay xmlns='${NS.DELAY}' from='${toByteString(escapeAttribute(from))}' stamp='${dateTime(timeUs)}'/>`;
+  const bytes = `<delay xmlns='${NS.DELAY}' from='${attributeBytes(from)}' stamp='${dateTime(timeUs)}'/>`;
   return stanza.withChild('delay', NS.DELAY, bytes);
 }
 

@@ -1,4 +1,5 @@
 import { BoundedCache } from './bounded-cache.ts';
+import { attributeBytes } from './byte-string.ts';
 import { prepareDomainpart } from './domainpart.ts';
 import { JidError, type JidPart, verifyOctets, verifyUnprepared } from './jid-error.ts';
 import { enforceOpaqueString, enforceUsernameCaseMapped, PrecisError } from './precis.ts';
@@ -28,6 +29,7 @@ export class Jid {
   /** The bare JID and, where there is a resourcepart, `/` and that. */
   readonly full: string;
   #toBare: Jid | undefined;
+  #attributeBytes: string | undefined;
 
   private constructor(local: string, domain: string, resource: string, bare: string, full: string) {
     this.local = local;
@@ -36,6 +38,7 @@ export class Jid {
     this.bare = bare;
     this.full = full;
     this.#toBare = undefined;
+    this.#attributeBytes = undefined;
   }
 
   /** Parses and prepares an address of text, not of bytes. Time is linear in the length. @throws JidError */
@@ -93,6 +96,11 @@ export class Jid {
   /** The bare JID with this resourcepart, which is prepared here and may not be empty. @throws JidError */
   withResource(resource: string): Jid {
     return Jid.#compose(this.local, this.domain, prepareResourcepart(resource));
+  }
+
+  /** The full JID as the value of an attribute, escaped, a byte string. Made once: it stands in every stanza. */
+  get attributeBytes(): string {
+    return (this.#attributeBytes ??= attributeBytes(this.full));
   }
 
   equals(other: Jid): boolean {

@@ -1,4 +1,4 @@
-import { escapeAttribute, toByteString } from './byte-string.ts';
+import { attributeBytes } from './byte-string.ts';
 import type { Child } from './frame.ts';
 import { NS } from './namespaces.ts';
 import type { Stanza } from './stanza.ts';
@@ -16,7 +16,7 @@ export function withSequence(message: Stanza, by: string, chat: string, n: numbe
 
 /** The same element as a byte string. */
 export function sequenceBytes(by: string, chat: string, n: number): string {
-  return `<sequence xmlns='${NS.SEQUENCE}' by='${attribute(by)}' chat='${attribute(chat)}' n='${String(n)}'/>`;
+  return `<sequence xmlns='${NS.SEQUENCE}' by='${attributeBytes(by)}' chat='${attributeBytes(chat)}' n='${String(n)}'/>`;
 }
 
 /** Removes numbers that claim to be ours, before ours is written: a client may trust every `by` of its own server. */
@@ -27,8 +27,4 @@ export function withoutForgedSequence(message: Stanza, isOurs: (domain: string) 
     return by === undefined || isOurs(by);
   };
   return message.withoutChildren(forged);
-}
-
-function attribute(text: string): string {
-  return toByteString(escapeAttribute(text));
 }

@@ -1,4 +1,4 @@
-import { escapeAttribute, toByteString } from './byte-string.ts';
+import { attributeBytes } from './byte-string.ts';
 import type { Child } from './frame.ts';
 import { NS } from './namespaces.ts';
 import type { Stanza } from './stanza.ts';
@@ -9,7 +9,7 @@ import type { Stanza } from './stanza.ts';
  * @param by the archive's address
  */
 export function stanzaIdBytes(by: string, id: string): string {
-  return `<stanza-id xmlns='${NS.STANZA_ID}' by='${attribute(by)}' id='${attribute(id)}'/>`;
+  return `<stanza-id xmlns='${NS.STANZA_ID}' by='${attributeBytes(by)}' id='${attributeBytes(id)}'/>`;
 }
 
 export function withStanzaId(message: Stanza, by: string, id: string): Stanza {
@@ -30,8 +30,4 @@ export function withoutForgedIds(message: Stanza, isOurs: (jid: string) => boole
 export function originId(message: Stanza): string | undefined {
   const id = message.child('origin-id', NS.STANZA_ID)?.attribute('id');
   return id === '' ? undefined : id;
-}
-
-function attribute(text: string): string {
-  return toByteString(escapeAttribute(text));
 }

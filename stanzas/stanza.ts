@@ -1,4 +1,4 @@
-import { escapeAttribute, toByteString } from './byte-string.ts';
+import { attributeBytes } from './byte-string.ts';
 import { parseElement, scopeWith, type Element } from './element.ts';
 import type { Child, Frame } from './frame.ts';
 import type { Jid } from './jid.ts';
@@ -175,21 +175,17 @@ export class Stanza {
 
   #write(namespace: string): string {
     let tag = `<${this.kind}${namespace}`;
-    if (this.to !== undefined) tag += ` to='${attribute(this.to.full)}'`;
-    if (this.from !== undefined) tag += ` from='${attribute(this.from.full)}'`;
-    if (this.id !== undefined) tag += ` id='${attribute(this.id)}'`;
-    if (this.type !== undefined) tag += ` type='${attribute(this.type)}'`;
-    if (this.lang !== undefined) tag += ` xml:lang='${attribute(this.lang)}'`;
+    if (this.to !== undefined) tag += ` to='${this.to.attributeBytes}'`;
+    if (this.from !== undefined) tag += ` from='${this.from.attributeBytes}'`;
+    if (this.id !== undefined) tag += ` id='${attributeBytes(this.id)}'`;
+    if (this.type !== undefined) tag += ` type='${attributeBytes(this.type)}'`;
+    if (this.lang !== undefined) tag += ` xml:lang='${attributeBytes(this.lang)}'`;
     return this.content === '' ? `${tag}${this.others}/>` : `${tag}${this.others}>${this.content}</${this.kind}>`;
   }
 }
 
 /** An error never grows into an amplifier: a larger payload is not given back (RFC 6120 8.3.1 rule 6). */
 const MAX_ECHOED_BYTES = 4096;
-
-function attribute(text: string): string {
-  return toByteString(escapeAttribute(text));
-}
 
 function prefixDeclarations(others: string): string {
   return (others.match(/ xmlns:[^\s=]+\s*=\s*(?:'[^']*'|"[^"]*")/g) ?? []).join('');

@@ -1,5 +1,5 @@
 import type { Element } from '../../stanzas/element.ts';
-import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
+import { attributeBytes } from '../../stanzas/byte-string.ts';
 import type { Account } from './account.ts';
 import type { Session } from './session.ts';
 
@@ -34,9 +34,7 @@ export class BindFeatures {
 
   /** `<feature/>` for each, a byte string. */
   announcement(): string {
-    return [...this.#features.keys()]
-      .map((namespace) => `<feature var='${toByteString(escapeAttribute(namespace))}'/>`)
-      .join('');
+    return [...this.#features.keys()].map((namespace) => `<feature var='${attributeBytes(namespace)}'/>`).join('');
   }
 
   /** Switches on what the request asks for, each at most once; what is not known is ignored. */

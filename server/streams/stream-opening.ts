@@ -1,4 +1,4 @@
-import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
+import { attributeBytes, toByteString } from '../../stanzas/byte-string.ts';
 import type { StreamHeader } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
@@ -103,7 +103,7 @@ export function headerBytes(
   context: StreamContext,
 ): string {
   const client = header === undefined ? undefined : claimOf(header, context);
-  const to = client === undefined ? '' : ` to='${toByteString(escapeAttribute(client))}'`; // RFC 6120 4.7.2: its bare JID
+  const to = client === undefined ? '' : ` to='${attributeBytes(client)}'`; // RFC 6120 4.7.2: its bare JID
   const attributes = `from='${toByteString(from)}'${to} id='${context.randomId()}'${versionAttribute(header)} xml:lang='en'`;
   return framing === 'websocket'
     ? `<open xmlns='${NS.FRAMING}' ${attributes}/>`

@@ -1,4 +1,4 @@
-import { escapeAttribute, toByteString } from '../../../stanzas/byte-string.ts';
+import { attributeBytes } from '../../../stanzas/byte-string.ts';
 import { dateTime } from '../../../stanzas/delay.ts';
 import { element, type Element } from '../../../stanzas/element.ts';
 import { documentWith, forwardedBytes } from '../../../stanzas/forwarding.ts';
@@ -17,7 +17,7 @@ export function resultMessage(session: Session, entry: LogEntry, ids: ArchiveIds
   const id = ids.idOf(jid.bare, entry.position);
   const number = entry.sequence === undefined ? '' : sequenceBytes(jid.domain, entry.peer, entry.sequence);
   const copy = documentWith(entry.stanza, number + stanzaIdBytes(jid.bare, id));
-  const query = queryId === undefined ? '' : ` queryid='${toByteString(escapeAttribute(queryId))}'`;
+  const query = queryId === undefined ? '' : ` queryid='${attributeBytes(queryId)}'`;
   const result = `<result xmlns='${NS.MAM}'${query} id='${id}'>${forwardedBytes(copy, entry.position)}</result>`;
   return Stanza.create('message', { from: jid, to: session.jid }).withChild('result', NS.MAM, result);
 }
