@@ -9,6 +9,8 @@ export const clientEvent = z.discriminatedUnion('event', [
   /** It has not: the Debian package that is missing. */
   z.object({ event: z.literal('missing'), package: z.string() }),
   z.object({ event: z.literal('online'), jid: z.string(), mechanism: z.string() }),
+  /** It has a connection again, and on it the session that it had (XEP-0198). */
+  z.object({ event: z.literal('resumed') }),
   /** The login, or the connection before it, came to nothing. */
   z.object({ event: z.literal('failed'), reason: z.string() }),
   z.object({
@@ -47,6 +49,8 @@ export type ClientCommand =
       readonly url: string;
       /** The only authority to trust. */
       readonly caFile: string;
+      /** Whether it comes back by itself when the connection is cut. That fails nothing then. */
+      readonly resumes: boolean;
     }
   | { readonly command: 'presence'; readonly type?: string; readonly to?: string; readonly status?: string }
   | { readonly command: 'chat'; readonly to: string; readonly bodies: readonly string[] }

@@ -21,6 +21,8 @@ export interface Part {
   readonly kind: ClientKind;
   readonly transport: Transport;
   readonly jid: string;
+  /** Where there is something between client and server, its port: the client comes back when that cuts it off. */
+  readonly proxyPort?: number;
 }
 
 /** Starts a client and begins the login. The caller ends it. */
@@ -36,9 +38,10 @@ export async function connect(server: PosthornProcess, part: Part, caFile = serv
       transport: part.transport,
       // The name in the certificate, which has to be the one the client was told.
       host: 'localhost',
-      port: server.port(part.transport === 'starttls' ? 'c2s' : 'c2s-tls'),
+      port: part.proxyPort ?? server.port(part.transport === 'starttls' ? 'c2s' : 'c2s-tls'),
       url: `wss://localhost:${server.port('http')}/xmpp-websocket`,
       caFile,
+      resumes: part.proxyPort !== undefined,
     });
     return client;
   } catch (error) {

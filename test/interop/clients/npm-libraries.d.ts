@@ -26,6 +26,17 @@ declare module '@xmpp/client' {
     on(event: 'error', listener: (error: Error) => void): void;
     on(event: 'online', listener: (jid: { toString(): string }) => void): void;
     on(event: 'stanza' | 'send', listener: (element: Element) => void): void;
+    on(event: 'disconnect', listener: () => void): void;
+    readonly reconnect: {
+      /** Milliseconds. */
+      delay: number;
+    };
+    readonly streamManagement: {
+      /** What was sent and is not acknowledged. */
+      outbound_q: { readonly stanza: Element; readonly stamp: string }[];
+      on(event: 'ack', listener: (stanza: Element) => void): void;
+      on(event: 'resumed', listener: () => void): void;
+    };
     /** Resolves with the address when it is online. */
     start(): Promise<{ toString(): string }>;
     /** Resolves when both streams are closed. */

@@ -11,6 +11,8 @@ try:
     from slixmpp.exceptions import IqError, IqTimeout
     from slixmpp.xmlstream.handler import Callback
     from slixmpp.xmlstream.matcher import MatchXPath
+
+    from slixmpp_resumption import Resumption
 except ImportError:
     missing("python3-slixmpp")
 
@@ -41,16 +43,24 @@ class Client(ClientXMPP):
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("failed_all_auth", lambda _: emit("failed", reason="no mechanism succeeded"))
         self.add_event_handler("ssl_invalid_chain", lambda error: emit("failed", reason=str(error)))
-        self.add_event_handler("connection_failed", lambda error: emit("failed", reason=str(error)))
         self.add_event_handler("disconnected", lambda reason: emit("offline", reason=str(reason or "")))
         for name, seen in (("message", self.message_seen), ("presence", self.presence_seen)):
             self.register_handler(Callback("seen " + name, MatchXPath("{jabber:client}" + name), seen))
         self.add_event_handler("roster_update", self.roster_seen)
-        self.connect(
-            (command["host"], command["port"]),
-            use_ssl=command["transport"] == "direct-tls",
-            disable_starttls=command["transport"] == "direct-tls",
-        )
+
+        def connect():
+            self.connect(
+                (command["host"], command["port"]),
+                use_ssl=command["transport"] == "direct-tls",
+                disable_starttls=command["transport"] == "direct-tls",
+            )
+
+        self.resumption = None
+        if command["resumes"]:
+            self.resumption = Resumption(self, connect, lambda: emit("resumed"))
+        else:
+            self.add_event_handler("connection_failed", lambda error: emit("failed", reason=str(error)))
+        connect()
 
     def note_mechanism(self, _):
         self.mechanism = self["feature_mechanisms"].mech.name
@@ -84,6 +94,8 @@ class Client(ClientXMPP):
             self.send_presence(pto=to, ptype=command.get("type"), pstatus=command.get("status"))
         elif what == "chat":
             for body in command["bodies"]:
+                if self.resumption:
+                    await self.resumption.present.wait()
                 self.send_message(mto=to, mbody=body, mtype="chat")
         elif what == "roster":
             answer = await self.get_roster()
@@ -102,6 +114,8 @@ class Client(ClientXMPP):
             identities = [{"category": category, "type": kind} for category, kind, *_ in info["identities"]]
             return {"identities": identities, "features": sorted(info["features"])}
         elif what == "logout":
+            if self.resumption:
+                self.resumption.ends = True
             self.disconnect()
         else:
             raise ValueError("unknown command " + what)

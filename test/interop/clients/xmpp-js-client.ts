@@ -3,6 +3,7 @@ import { client, xml, type Client, type Element } from '@xmpp/client';
 import { WebSocket } from 'ws';
 import type { ClientCommand } from '../client-events.ts';
 import { ANSWERED_VERSION, emit, NS_DELAY, NS_SEQUENCE, serve } from './line-protocol.ts';
+import { XmppJsResumption } from './xmpp-js-resumption.ts';
 
 const NS_VERSION = 'jabber:iq:version';
 const NS_ROSTER = 'jabber:iq:roster';
@@ -12,6 +13,7 @@ const NS_DISCO_INFO = 'http://jabber.org/protocol/disco#info';
 Object.assign(globalThis, { WebSocket });
 
 let session: Client | undefined;
+let resumption: XmppJsResumption | undefined;
 
 function login(command: Extract<ClientCommand, { command: 'login' }>): Client {
   const [username = '', domain = ''] = command.jid.split('@');
@@ -27,7 +29,8 @@ function login(command: Extract<ClientCommand, { command: 'login' }>): Client {
     if (element.is('auth') || element.is('authenticate')) mechanism = element.attrs.mechanism ?? '';
   });
   made.on('stanza', tell);
-  made.on('error', (error) => emit({ event: 'failed', reason: error.message }));
+  if (command.resumes) resumption = new XmppJsResumption(made);
+  else made.on('error', (error) => emit({ event: 'failed', reason: error.message }));
   made.iqCallee.get(NS_VERSION, 'query', () =>
     xml('query', NS_VERSION, xml('name', {}, 'xmpp.js'), xml('version', {}, ANSWERED_VERSION)),
   );
@@ -75,11 +78,14 @@ async function perform(command: ClientCommand): Promise<unknown> {
   switch (command.command) {
     case 'presence': {
       const { to, type, status } = command;
-      return session.send(xml('presence', { to, type }, ...(status === undefined ? [] : [xml('status', {}, status)])));
+      return (resumption ?? session).send(
+        xml('presence', { to, type }, ...(status === undefined ? [] : [xml('status', {}, status)])),
+      );
     }
     case 'chat':
       for (const body of command.bodies) {
-        await session.send(xml('message', { to: command.to, type: 'chat' }, xml('body', {}, body)));
+        const message = xml('message', { to: command.to, type: 'chat' }, xml('body', {}, body));
+        await (resumption ?? session).send(message);
       }
       return;
     case 'roster':
