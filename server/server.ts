@@ -255,7 +255,7 @@ async function listen(
     for (const at of await listener.listen()) listening.push({ ...at, name });
   }
   if (config.http.port !== false) {
-    // Only where it is wanted: fastify and ws take a good part of the start-up time.
+    // Only where it is wanted: ws takes a part of the start-up time.
     const { startHttp } = await import('./http/http-server.ts');
     const http = await startHttp({ config, clock, log, handshakes, admission, flusher: shared.flusher, accept });
     opened.push(http);

@@ -1,4 +1,3 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -11,7 +10,7 @@ import type { Flusher } from '../streams/flusher.ts';
 import type { ListeningAddress } from '../streams/listening.ts';
 import { SocketListener } from '../streams/socket-listener.ts';
 import type { TlsHandshakes } from '../streams/tls-handshakes.ts';
-import { HostMeta, toJrd, toXrd } from './host-meta.ts';
+import { PlainRequests } from './plain-requests.ts';
 import { isLoopback } from './reverse-proxy.ts';
 import { WebSocketUpgrade } from './websocket-upgrade.ts';
 
@@ -48,29 +47,11 @@ export async function startHttp(options: HttpOptions): Promise<RunningHttp> {
   const { http } = config;
   if (http.port === false) return { listening: [], close: () => Promise.resolve() };
 
-  const { fastify } = await import('fastify'); // half of a start's time: not for who has switched HTTP off
   const server = createServer();
   const connections = new PlainConnections(clock);
   let port = http.port;
-  const app = fastify({
-    serverFactory: (handler) => server.on('request', handler),
-    bodyLimit: 1024,
-  });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send());
-  app.setErrorHandler((error, _request, reply) => {
-    log.error({ err: error }, 'an HTTP request failed');
-    return reply.code(500).send();
-  });
-  const hostMeta = new HostMeta(config);
-  const answer = (type: string, format: (url: string) => string) => (request: FastifyRequest, reply: FastifyReply) => {
-    const url = hostMeta.webSocketUrl(request.headers.host ?? '', port);
-    void reply.header('Access-Control-Allow-Origin', '*'); // XEP-0156, implementation notes: for these files only
-    return url === undefined ? reply.code(404).send() : reply.type(type).send(format(url));
-  };
-  app.get('/.well-known/host-meta', answer('application/xrd+xml', toXrd));
-  app.get('/.well-known/host-meta.json', answer('application/json', toJrd));
-  await app.ready();
-
+  const requests = new PlainRequests({ config, log, server, port: () => port });
+  server.on('request', requests.handle);
   server.maxRequestsPerSocket = 1; // whoever looks for host-meta asks once
   const webSockets = new WebSocketUpgrade(options);
   server.on('upgrade', (request, socket: Socket, head) => {
@@ -96,7 +77,7 @@ export async function startHttp(options: HttpOptions): Promise<RunningHttp> {
     async close() {
       listener.close();
       connections.close();
-      await app.close();
+      await requests.close();
     },
   };
 }
