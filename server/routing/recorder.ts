@@ -53,7 +53,7 @@ export class Recorder {
   /** @param chat whose next number the message gets; undefined for one that is not counted */
   begin(chat: string | undefined): Recording {
     const writes: Write[] = [];
-    const sequence = chat === undefined ? undefined : this.#options.sequencer.next(chat, writes);
+    const sequence = chat === undefined ? undefined : this.#options.sequencer.next(chat);
     return { at: Math.floor(this.#options.clock.now() * 1000), sequence, writes };
   }
 

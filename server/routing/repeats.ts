@@ -1,4 +1,3 @@
-import { hash as digest } from 'node:crypto';
 import type { Child } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { originId } from '../../stanzas/stable-id.ts';
@@ -18,7 +17,6 @@ export interface RepeatsOptions {
   readonly keepMs: number;
 }
 
-const HASH_BYTES = 8;
 /** Keys of one account: beyond, the oldest half is forgotten. */
 const MAX_KEYS = 8192;
 
@@ -63,7 +61,7 @@ export class Repeats {
     const { resource } = session.jid;
     const whose = origin === undefined ? `id of ${resource}` : 'origin-id';
     const parts = [whose, chat, id, stanza.type ?? '', stanza.withoutChildren(isPassing).content];
-    const hash = digest('sha1', parts.join('\0'), 'buffer').subarray(0, HASH_BYTES);
+    const hash = hashOf(parts);
     return { hash, stream: origin === undefined ? { resource, since: session.since } : undefined };
   }
 
@@ -150,6 +148,32 @@ function isFromLastStream(
   const previous = Math.max(...earlier.map(({ stream }) => stream?.since ?? 0));
   const last = earlier.filter(({ stream }) => stream?.since === previous);
   return last.every(({ kind }) => kind === 'sent') && last.some((key) => key.kind === 'sent' && isSame(key.hash, hash));
+}
+
+const FNV_PRIME = 0x01000193;
+const MURMUR_FACTOR = 0x5bd1e995;
+
+/**
+ * 64 bits of two simple hashes over the parts, each ended by U+0000. Nothing cryptographic: who makes two messages of one
+ * hash has only one of their own taken for the other.
+ */
+function hashOf(parts: readonly string[]): Uint8Array {
+  let one = 0x811c9dc5;
+  let other = 0x9747b28c;
+  for (const part of parts) {
+    for (let index = 0; index < part.length; index++) {
+      const code = part.charCodeAt(index);
+      one = Math.imul(one ^ code, FNV_PRIME);
+      other = Math.imul(other ^ code, MURMUR_FACTOR);
+      other ^= other >>> 15;
+    }
+    one = Math.imul(one, FNV_PRIME);
+    other = Math.imul(other, MURMUR_FACTOR);
+  }
+  const hash = Buffer.allocUnsafe(8);
+  hash.writeInt32BE(one ^ (one >>> 15), 0);
+  hash.writeInt32BE(other, 4);
+  return hash;
 }
 
 /** What is not content: it may differ when the same message is sent again. */

@@ -1,5 +1,4 @@
 import type { GroupCommit } from '../../storage/group-commit.ts';
-import type { Write } from '../../storage/ordered-store.ts';
 import type { Sequences } from '../../storage/sequences.ts';
 
 /**
@@ -12,6 +11,8 @@ export class Sequencer {
   readonly #capacity: number;
   /** The last number given out, by chat; the chat loaded longest ago first. */
   readonly #last = new Map<string, number>();
+  /** The last number given out in the batch that fills, by chat. */
+  readonly #given = new Map<string, number>();
   /** One load for all who wait for a chat: a second one could bring back a number from before those given out since. */
   readonly #loading = new Map<string, Promise<void>>();
 
@@ -20,7 +21,15 @@ export class Sequencer {
     this.#sequences = sequences;
     this.#commit = commit;
     this.#capacity = capacity;
-    commit.onRefused(() => this.#last.clear());
+    commit.onRefused(() => {
+      this.#last.clear();
+      this.#given.clear();
+    });
+    // One counter for all the numbers a chat has got in a batch.
+    commit.onClosing((writes) => {
+      for (const [chat, n] of this.#given) writes.push(...sequences.putWrites(chat, n));
+      this.#given.clear();
+    });
   }
 
   /**
@@ -37,13 +46,16 @@ export class Sequencer {
     return loading;
   }
 
-  /** The chat's next number; the writes that make it last are added to `writes`. The chat must have been prepared. */
-  next(chat: string, writes: Write[]): number {
+  /**
+   * The chat's next number, for a message that joins the batch in this turn of the loop; the counter joins it too. The
+   * chat must have been prepared.
+   */
+  next(chat: string): number {
     const last = this.#last.get(chat);
     if (last === undefined) throw new Error('a number of a chat that was not prepared');
     const n = last + 1;
     this.#last.set(chat, n);
-    for (const write of this.#sequences.putWrites(chat, n)) writes.push(write);
+    this.#given.set(chat, n);
     return n;
   }
 

@@ -5,6 +5,8 @@ import { StoreError, type Key, type Write } from '../../../storage/ordered-store
 import { storageOver, type Storage } from '../../../storage/storage.ts';
 
 const CHAT = 'juliet@example.com romeo@example.net';
+/** What a number is given to. */
+const MESSAGE: readonly Write[] = [{ type: 'put', key: Buffer.from('message'), value: Buffer.from('body') }];
 
 /** A store whose reads wait until they are let go, and whose writes fail when told to. */
 class SlowReader extends MemoryStore {
@@ -47,16 +49,14 @@ describe('the sequencer', () => {
     }
     return settled;
   };
-  /** The next number, with the writes that make it last under way. */
+  /** The next number, with its message on the way to the disk. */
   const give = async (chat = CHAT): Promise<{ n: number; committed: Promise<void> }> => {
     for (;;) {
       const pending = sequencer.prepare(chat);
       if (pending === undefined) break;
       await reading(pending);
     }
-    const writes: Write[] = [];
-    const n = sequencer.next(chat, writes);
-    return { n, committed: storage.commit.write(writes) };
+    return { n: sequencer.next(chat), committed: storage.commit.write(MESSAGE) };
   };
 
   it('counts each chat from 1, and goes on where the store has it', async () => {
@@ -87,9 +87,8 @@ describe('the sequencer', () => {
     await turn();
     store.reads.shift()!();
     await one;
-    const writes: Write[] = [];
-    expect(sequencer.next(CHAT, writes)).to.equal(1);
-    await storage.commit.write(writes);
+    expect(sequencer.next(CHAT)).to.equal(1);
+    await storage.commit.write(MESSAGE);
     store.failsWriting = true;
     await storage.commit.write([{ type: 'delete', key: Buffer.from('other') }]).catch(() => undefined);
     store.failsWriting = false;
