@@ -83,6 +83,8 @@ export class Stage {
   readonly storage: Storage;
   readonly clock: ManualClock;
   readonly #abroad: string[] = [];
+  /** Whose stanzas may be under way, though the session has ended. */
+  readonly #senders = new Set<Session>();
 
   private constructor(core: Core, storage: Storage, clock: ManualClock) {
     this.core = core;
@@ -146,6 +148,7 @@ export class Stage {
 
   /** For Actor. */
   put(session: Session, bytes: string): void {
+    this.#senders.add(session);
     this.core.router.send(session, read(bytes).withHeader({ from: session.jid }), session.inbound.begin());
   }
 
@@ -153,11 +156,13 @@ export class Stage {
   async settle(): Promise<void> {
     for (let quietTurns = 0; quietTurns < 5;) {
       await new Promise((resolve) => setImmediate(resolve));
-      const isQuiet = [...this.core.table.sessions()].every(
+      // What was sent before its stream broke goes on all the same, though nobody of its account or the recipient's is there.
+      const isQuiet = [...this.core.table.sessions(), ...this.#senders].every(
         ({ account, inbound }) => account.sent.isIdle && account.received.isIdle && inbound.outstanding === 0,
       );
       quietTurns = isQuiet ? quietTurns + 1 : 0;
     }
+    this.#senders.clear();
   }
 }
 

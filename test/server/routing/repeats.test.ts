@@ -237,7 +237,21 @@ describe('a message that is sent again', () => {
           expect(numbers).to.deep.equal(numbers.map((_, index) => index + 1));
         }
       }),
-      { numRuns: 150 },
+      {
+        numRuns: 150,
+        examples: [
+          // A message read behind one that is looked up as a repeat, from a stream that is gone when its turn comes.
+          [
+            [
+              { kind: 'send', chat: 0 },
+              { kind: 'drop', lost: 1 },
+              { kind: 'send', chat: 0 },
+              { kind: 'drop', lost: 0 },
+            ],
+            false,
+          ],
+        ],
+      },
     );
   });
 });
