@@ -7,6 +7,7 @@ const layers = [
   ['routing', '^server/routing/'],
   ['sasl', '^server/sasl/'],
   ['streams', '^server/streams/'],
+  ['federation', '^server/federation/'],
   ['module API and services', '^server/(module|module-loader|log|metrics|clock|version)\\.ts$|^server/services/'],
   ['modules', '^server/modules/'],
   ['http and admin', '^server/(http|admin)/'],
@@ -40,12 +41,12 @@ module.exports = {
       name: 'modules know no streams',
       severity: 'error',
       from: { path: '^server/(modules|services)/' },
-      to: { path: '^server/(streams|sasl)/' },
+      to: { path: '^server/(streams|sasl|federation)/' },
     },
     {
       name: 'streams know no database',
       severity: 'error',
-      from: { path: '^server/(streams|modules|services|http)/' },
+      from: { path: '^server/(streams|federation|modules|services|http)/' },
       to: { path: '^storage/backends/|classic-level' },
     },
     {

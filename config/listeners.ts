@@ -13,12 +13,25 @@ export interface ConfiguredListener {
   readonly addressOption: string;
 }
 
+/** Whether there is anything to federate: nobody elsewhere can find a server of localhost alone. */
+export function federates({ s2s, domains }: Pick<Config, 's2s' | 'domains'>): boolean {
+  return s2s.enabled && domains.some((domain) => domain !== 'localhost');
+}
+
 /** Every place where the server listens. */
-export function configuredListeners({ c2s, http, operations }: Config): readonly ConfiguredListener[] {
+export function configuredListeners(config: Config): readonly ConfiguredListener[] {
+  const { c2s, s2s, http, operations } = config;
+  const ofServers = { addresses: s2s.addresses, addressOption: 's2s.addresses' };
   const ofClients = { addresses: c2s.addresses, addressOption: 'c2s.addresses' };
   return [
     { name: 'c2s', port: c2s.port, portOption: 'c2s.port', ...ofClients },
     { name: 'c2s-tls', port: c2s.tlsPort, portOption: 'c2s.tls_port', ...ofClients },
+    ...(federates(config)
+      ? [
+          { name: 's2s', port: s2s.port, portOption: 's2s.port', ...ofServers },
+          { name: 's2s-tls', port: s2s.tlsPort, portOption: 's2s.tls_port', ...ofServers },
+        ]
+      : []),
     {
       name: 'http',
       port: http.port,

@@ -95,6 +95,15 @@ export function ipAddress(): ValueType<string> {
   return text('an IP address such as "127.0.0.1" or "::"', (value) => isIP(value) !== 0);
 }
 
+/** A DNS server: its address, and a port where it is not 53. */
+export function dnsServer(): ValueType<string> {
+  return text('an IP address, or one with a port such as "192.0.2.53:5353" or "[2001:db8::53]:53"', (value) => {
+    if (isIP(value) !== 0) return true;
+    const [, six, four, port] = /^(?:\[([^\]]+)\]|([\d.]+)):(\d{1,5})$/.exec(value) ?? [];
+    return isIP(six ?? four ?? '') !== 0 && Number(port) > 0 && Number(port) < 65_536;
+  });
+}
+
 /** An absolute URI. */
 export function uri(): ValueType<string> {
   return text('a URI such as "mailto:nurse@capulet.example"', (value) => URL.canParse(value));

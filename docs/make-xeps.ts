@@ -3,21 +3,26 @@ import { MODULES } from '../server/module-list.ts';
 
 /** What streams implement, which are no modules. */
 const STREAMS: readonly Implements[] = [
-  { rfc: 6120, section: 'all but server-to-server streams' },
+  { rfc: 6120, section: 'all' },
   { rfc: 6121, section: '8' },
   { rfc: 7395, section: 'all' },
   { rfc: 7590, section: '3' },
   { rfc: 7622, section: 'all' },
   { xep: 156, version: '1.4.0' },
+  { xep: 178, version: '1.2', note: 'between servers' },
+  { xep: 185, version: '1.0' },
   { xep: 198, version: '1.6.3' },
+  { xep: 220, version: '1.1.1', note: 'asks for no further target domain on a stream (2.6.2)' },
+  { xep: 288, version: '1.0.1' },
   { xep: 386, version: '1.1.0', note: 'waiting messages are delivered, not cleared' },
   { xep: 388, version: '1.0.4', note: 'no tasks' },
-  { xep: 368, version: '1.1.0', note: 'listener; DNS records are the operator’s' },
+  { xep: 368, version: '1.1.0', note: 'clients find it by the operator’s DNS records' },
   { xep: 440, version: '1.0.0' },
   { xep: 474, version: '0.5.0' },
   { xep: 484, version: '0.2.0', note: 'no early data' },
   { xep: 509, version: '0.2.0' },
   { xep: 478, version: '0.2.0' },
+  { xep: 495, version: '0.1.0' },
 ];
 
 /** The page docs/xeps.md, made of the modules' own declarations. */

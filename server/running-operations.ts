@@ -10,11 +10,13 @@ import type {
   OperatorMessage,
   ServerInspection,
   ServerOperations,
+  ServerStreams,
   ServerStatus,
   SessionSummary,
 } from './admin/operations.ts';
 import type { Core } from './core.ts';
 import type { Faults } from './faults.ts';
+import type { Federation } from './federation/federation.ts';
 import { InboundLedger } from './routing/receipt.ts';
 import type { Session } from './routing/session.ts';
 import type { ListeningAddress } from './streams/listening.ts';
@@ -33,6 +35,8 @@ export interface RunningParts {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly faults: Faults;
+  /** Undefined where this server does not talk to others. */
+  readonly federation: Federation | undefined;
   readonly stop: () => Promise<void>;
 }
 
@@ -135,6 +139,24 @@ export class RunningOperations implements ServerOperations {
     const ledger = new InboundLedger(1);
     this.#parts.core.router.route(message, ledger.begin());
     await new Promise<void>((resolve) => ledger.whenReached(resolve));
+  }
+
+  serverStreams(): ServerStreams {
+    const { federation } = this.#parts;
+    return { streams: federation?.summaries() ?? [], waiting: federation?.waiting() ?? [] };
+  }
+
+  async connectServer(remote: string, local: string | undefined): Promise<void> {
+    const { federation } = this.#parts;
+    if (federation === undefined) throw new Error('this server does not talk to others: see s2s.enabled and domains');
+    const pair = { local: local ?? this.config.domains[0] ?? '', remote };
+    if (!this.#parts.core.router.isLocalDomain(pair.local)) throw new Error(`${pair.local} is not served here`);
+    if (this.#parts.core.router.isLocalDomain(remote)) throw new Error(`${remote} is served here itself`);
+    await federation.open(pair);
+  }
+
+  closeServerStreams(remote: string): number {
+    return this.#parts.federation?.closeStreams(remote) ?? 0;
   }
 
   pipeline(): string[] {

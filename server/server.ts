@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { CertificateRenewal } from '../certs/certificate-renewal.ts';
 import { ensureCertificates } from '../certs/make-certs.ts';
+import { federates } from '../config/listeners.ts';
 import type { Config } from '../config/options.ts';
 import { JidCache } from '../stanzas/jid.ts';
 import { openConfiguredStorage } from '../storage/configured-storage.ts';
@@ -9,6 +10,7 @@ import type { ServerOperations } from './admin/operations.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { createCore, type Core } from './core.ts';
 import { Faults } from './faults.ts';
+import { authoritiesOf, startFederation, type RunningFederation } from './federation/start-federation.ts';
 import { startOperations, type Health } from './http/operations-server.ts';
 import type { Log } from './log.ts';
 import { MODULES } from './module-list.ts';
@@ -18,7 +20,7 @@ import { ArchiveSweep } from './services/archive-sweep.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
 import { PasswordWork } from './sasl/password-work.ts';
 import { Tokens } from './sasl/tokens.ts';
-import { endStreams } from './shutdown.ts';
+import { endFederation, endStreams } from './shutdown.ts';
 import { Admission } from './streams/admission.ts';
 import { ClientStream } from './streams/client-stream.ts';
 import type { Connection } from './streams/connection.ts';
@@ -70,6 +72,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       entries: certificates.entries,
       minVersion: config.tls.minVersion,
       ciphers: config.tls.ciphers,
+      peerAuthorities: authoritiesOf(config),
       clock,
       log,
     });
@@ -84,7 +87,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     opened.push(sweep);
     const streams = new Set<ClientStream>();
     const context = await streamContext(config, storage, clock, log, core, streams, randomId);
-    const listening = await listen(config, clock, log, contexts, context, opened, () => healthOf(storage, faults));
+    const listening = [
+      ...(await listen(config, clock, log, contexts, context, opened, () => healthOf(storage, faults))),
+    ];
+    const federation = await federate(config, storage, clock, log, core, contexts);
+    if (federation !== undefined) {
+      opened.push(federation);
+      listening.push(...federation.listening);
+    }
     if (certificates.request !== undefined) {
       const renewal = new CertificateRenewal({ ...certificates.request, clock, renewed: () => void contexts.reload() });
       renewal.start();
@@ -97,6 +107,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       for (const stream of streams) stream.check(now);
       core.resumable.expire();
       context.logins.expire();
+      federation?.federation.check(now);
       clock.schedule(CHECK_INTERVAL_MS, check);
     };
     clock.schedule(CHECK_INTERVAL_MS, check);
@@ -106,6 +117,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       // In one turn, so that nothing comes in between: nobody more is accepted, and nothing more is read.
       const closed = Promise.all(opened.map((resource) => resource.close()));
       await endStreams(streams, core.table.sessions(), storage.commit, clock);
+      if (federation !== undefined) await endFederation(federation.federation, clock);
       await closed;
       isChecking = false;
       await storage.commit.flush();
@@ -116,7 +128,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       log.info({}, 'stopped');
     };
     const stop = (): Promise<void> => (stopping ??= shutDown());
-    const parts = { config, storage, core, contexts, context, listening, startedAt, faults, stop };
+    const parts = {
+      config,
+      storage,
+      core,
+      contexts,
+      context,
+      listening,
+      startedAt,
+      faults,
+      federation: federation?.federation,
+      stop,
+    };
     const operations = new RunningOperations(parts);
     log.info({ domains: config.domains, listening: listening.length }, 'started');
     return { operations, listening, caFile: certificates.caFile, stop };
@@ -125,6 +148,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     if (options.storage === undefined) await storage.close();
     throw error;
   }
+}
+
+/** Begins to talk to other servers, where that is wanted. */
+async function federate(
+  config: Config,
+  storage: Storage,
+  clock: Clock,
+  log: Log,
+  { router }: Core,
+  contexts: TlsContexts,
+): Promise<RunningFederation | undefined> {
+  if (!federates(config)) return undefined;
+  return startFederation({ config, router, storage, contexts, flusher: new Flusher({ log }), clock, log, randomId });
 }
 
 async function certificatesOf(config: Config, clock: Clock, log: Log) {

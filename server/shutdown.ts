@@ -1,5 +1,6 @@
 import type { GroupCommit } from '../storage/group-commit.ts';
 import type { Clock } from './clock.ts';
+import type { Federation } from './federation/federation.ts';
 import type { Session } from './routing/session.ts';
 import type { ClientStream } from './streams/client-stream.ts';
 
@@ -50,4 +51,14 @@ async function within(limitMs: number, clock: Clock, work: Promise<void>): Promi
   const over = new Promise<void>((resolve) => (cancel = clock.schedule(limitMs, resolve)));
   await Promise.race([work, over]);
   cancel();
+}
+
+/** Closes the streams to other servers, and waits a moment for them to agree. */
+export async function endFederation(federation: Federation, clock: Clock): Promise<void> {
+  federation.shutDown();
+  const until = clock.monotonic() + GRACE_MS;
+  while (federation.streamCount > 0 && clock.monotonic() < until) {
+    await new Promise<void>((resolve) => void clock.schedule(POLL_MS, resolve));
+  }
+  federation.abandon();
 }

@@ -37,7 +37,11 @@ export const NS = {
   PING: 'urn:xmpp:ping', // XEP-0199
   TIME: 'urn:xmpp:time', // XEP-0202
   DELAY: 'urn:xmpp:delay', // XEP-0203
+  DIALBACK: 'jabber:server:dialback', // XEP-0220
+  DIALBACK_FEATURE: 'urn:xmpp:features:dialback', // XEP-0220
   CARBONS: 'urn:xmpp:carbons:2', // XEP-0280
+  BIDI: 'urn:xmpp:bidi', // XEP-0288
+  BIDI_FEATURE: 'urn:xmpp:features:bidi', // XEP-0288
   FORWARD: 'urn:xmpp:forward:0', // XEP-0297
   MAM: 'urn:xmpp:mam:2', // XEP-0313
   HINTS: 'urn:xmpp:hints', // XEP-0334

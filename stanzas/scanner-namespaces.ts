@@ -124,12 +124,10 @@ export function resolvePrefix(
   refuseContentNamespace(outside);
   // A first-level name is written anew wherever it goes, so it may use the header's prefix: <stream:error/>, and
   // XEP-0220 2 demands it of <db:result/>.
-  if (isFirstLevelName && (outside === NS.STREAMS || outside === DIALBACK)) return outside;
+  if (isFirstLevelName && (outside === NS.STREAMS || outside === NS.DIALBACK)) return outside;
   // RFC 6120 4.8.5: a stanza loses the header's declarations on its way
   throw new StreamError('invalid-namespace', 'A prefix is declared in the stream header only');
 }
-
-const DIALBACK = 'jabber:server:dialback'; // XEP-0220
 
 function refuseContentNamespace(namespace: string): void {
   // RFC 6120 4.8.5

@@ -85,6 +85,11 @@ export class Stanza {
     return new Stanza(this.kind, { ...this.#header(), ...header }, this.others, this.content, this.children);
   }
 
+  /** The same stanza around other bytes, into which nobody looks any more: its table of children is empty. */
+  withContent(content: string): Stanza {
+    return new Stanza(this.kind, this, this.others, content, NO_CHILDREN);
+  }
+
   /** With one more child at the end. `bytes` must be the serialised element, well-formed by itself. */
   withChild(name: string, namespace: string, bytes: string): Stanza {
     const start = this.content.length;

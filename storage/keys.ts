@@ -23,6 +23,9 @@
  *   removals    last position removed, 8 bytes        -> what was removed from the archive, and why (archive-record.ts)
  *   sendKeys    position in the sender's log, 8 bytes -> by what a message sent again is known (send-keys.ts)
  *   unavailable nothing                               -> when the account was last seen to go (last-unavailable.ts)
+ *   outbox      position, 8 bytes, big endian         -> a stanza for another server (outboxes.ts); owner: our domain,
+ *                                                        a slash, the other's domain
+ *   outboxMarks nothing                               -> up to which position it may have been sent; owner as above
  *
  * No string may contain U+0000. Numbers are safe integers, never negative.
  */
@@ -50,6 +53,8 @@ export const TABLES = {
   sendKeys: 13,
   tokens: 14,
   unavailable: 15,
+  outbox: 16,
+  outboxMarks: 17,
 } as const;
 
 export type Table = keyof typeof TABLES;
@@ -74,7 +79,7 @@ export const OWNER_TABLES: readonly Table[] = [
   'accounts',
 ];
 
-const POSITION_TABLES: ReadonlySet<Table> = new Set(['log', 'removals', 'sendKeys'] as const);
+const POSITION_TABLES: ReadonlySet<Table> = new Set(['log', 'removals', 'sendKeys', 'outbox'] as const);
 const SHARD_AND_TABLE_LENGTH = 3;
 const POSITION_LENGTH = 8;
 const END_OF_OWNER = 0x00;

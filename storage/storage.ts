@@ -11,6 +11,7 @@ import { MessageArchive } from './message-archive.ts';
 import { MessageLog } from './message-log.ts';
 import { layoutOf, migrate, type StoreLayout } from './migrations.ts';
 import type { OrderedStore } from './ordered-store.ts';
+import { Outboxes } from './outboxes.ts';
 import { Resumptions } from './resumptions.ts';
 import { Rosters } from './rosters.ts';
 import { SendKeys } from './send-keys.ts';
@@ -48,6 +49,7 @@ export interface Storage {
   readonly serverKeys: ServerKeys;
   readonly resumptions: Resumptions;
   readonly backups: Backups;
+  readonly outboxes: Outboxes;
   /** Where every write joins; the order in which it settles is the order of adding. */
   readonly commit: GroupCommit;
   /** Commits what waits, then closes the backend. */
@@ -101,6 +103,7 @@ export function storageOver(
     serverKeys: new ServerKeys(access, options.randomBytes ?? randomBytes),
     resumptions: new Resumptions(access),
     backups: new Backups(store),
+    outboxes: new Outboxes(access),
     commit,
     close: async () => {
       await commit.close();

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/options.ts';
 import type { Storage } from '../../storage/storage.ts';
+import type { ServerStreamSummary, WaitingSummary } from '../federation/federation-summary.ts';
 
 /** One session of the running server, as an operator sees it. */
 export interface SessionSummary {
@@ -49,6 +50,12 @@ export interface ServerInspection {
   readonly storeFailure: string | undefined;
 }
 
+/** Federation as an operator sees it. */
+export interface ServerStreams {
+  readonly streams: readonly ServerStreamSummary[];
+  readonly waiting: readonly WaitingSummary[];
+}
+
 /** What becomes of an account that a running server may know by heart. */
 export type AccountChange = 'disabled' | 'removed' | 'password';
 
@@ -74,6 +81,12 @@ export interface ServerOperations {
   accountChanged(bareJid: string, change: AccountChange): Promise<void>;
   /** Routes a message. Rejects with StanzaError, or an Error whose message the operator may read. */
   send(message: OperatorMessage): Promise<void>;
+  /** Streams to and from other servers, and what waits for one. */
+  serverStreams(): ServerStreams;
+  /** Opens a stream to another server. Rejects with an Error whose message the operator may read. */
+  connectServer(remote: string, local: string | undefined): Promise<void>;
+  /** Closes the streams of another domain; returns how many. */
+  closeServerStreams(remote: string): number;
   /** What runs for each stanza, in order, a line each. */
   pipeline(): string[];
   /** Reads certificates anew; resolves to lines for the operator. */

@@ -42,6 +42,7 @@ export interface RouterOptions {
 export class Router implements AccountEvents {
   readonly #options: RouterOptions;
   readonly #services = new Map<string, Destination>();
+  #remote: Destination | undefined;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -51,6 +52,15 @@ export class Router implements AccountEvents {
   /** Routes a domain to a service; it is one of `services` from then on. */
   addService(domain: string, service: Destination): void {
     this.#services.set(domain, service);
+  }
+
+  hasService(domain: string): boolean {
+    return this.#services.has(domain);
+  }
+
+  /** Sends whatever nobody here claims to other servers; undefined: there are none. */
+  setRemote(remote: Destination | undefined): void {
+    this.#remote = remote;
   }
 
   isLocalDomain(domain: string): boolean {
@@ -79,7 +89,7 @@ export class Router implements AccountEvents {
 
   #routeElsewhere(stanza: Stanza, receipt: Receipt | undefined): void {
     const to = stanza.to!;
-    const service = this.#services.get(to.domain);
+    const service = this.#services.get(to.domain) ?? this.#remote;
     if (service !== undefined) void this.#guarded(stanza, receipt, () => service.receive({ stanza, receipt }));
     else
       this.answer(stanza, new StanzaError('remote-server-not-found', 'This server does not talk to others'), receipt);

@@ -1,6 +1,7 @@
 import { NS } from '../../stanzas/namespaces.ts';
 import type { ScramHash } from '../../storage/accounts.ts';
 import { digestOf, SCRAM_HASHES } from './scram-keys.ts';
+import type { PeerCertificate } from './peer-certificate.ts';
 import { SaslError } from './sasl-error.ts';
 
 /** What protects a connection, as far as SASL cares. */
@@ -13,6 +14,8 @@ export interface SecurityLayer {
   readonly tlsServerEndPoint: Buffer | undefined;
   /** Channel binding data of RFC 5929 3; absent or undefined where the connection has none. */
   readonly tlsUnique?: Buffer | undefined;
+  /** What the other side has shown of itself; absent or undefined where it was not asked, or showed nothing. */
+  readonly peer?: PeerCertificate | undefined;
 }
 
 /** The layer of a plain TCP connection. */

@@ -10,13 +10,21 @@ const MAX_IDLE_NETWORKS = 50_000;
 /** How many old networks each new connection looks at: more than one, so that the map shrinks faster than it grows. */
 const SWEEP = 2;
 
-/** How many connections there may be; `config.c2s` has exactly these. */
+/** How many connections there may be; `config.c2s` and `config.s2s` have exactly these. */
 export interface AdmissionLimits {
   readonly maxConnections: number;
   /** The same for one network: see networkOf. */
   readonly maxConnectionsPerAddress: number;
   /** 0: any number. */
   readonly connectionsPerMinutePerAddress: number;
+}
+
+export interface AdmissionOptions {
+  readonly limits: AdmissionLimits;
+  /** Where the limits stand in the configuration. */
+  readonly section?: 'c2s' | 's2s';
+  readonly clock: Clock;
+  readonly log: Log;
 }
 
 interface Network {
@@ -32,15 +40,17 @@ export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #section: string;
   /** In the order in which their minutes began. */
   readonly #networks = new Map<string, Network>();
   #open = 0;
   #warnedFullMs = -Infinity;
 
-  constructor({ limits, clock, log }: { readonly limits: AdmissionLimits; readonly clock: Clock; readonly log: Log }) {
+  constructor({ limits, clock, log, section = 'c2s' }: AdmissionOptions) {
     this.#limits = limits;
     this.#clock = clock;
     this.#log = log;
+    this.#section = section;
   }
 
   /** Connections that were admitted and not released. */
@@ -61,7 +71,7 @@ export class Admission {
     if (this.#open >= maxConnections) {
       if (nowMs - this.#warnedFullMs >= WINDOW_MS) {
         this.#warnedFullMs = nowMs;
-        this.#log.warn({ maxConnections }, 'refused a connection: c2s.max_connections are open');
+        this.#log.warn({ maxConnections }, `refused a connection: ${this.#section}.max_connections are open`);
       }
       return false;
     }
@@ -105,7 +115,7 @@ export class Admission {
 
   #refuse(network: Network, key: string, limit: keyof typeof LIMIT_TEXT): false {
     // Once in a minute: refusing must cost an attacker's log line no more than it costs the attacker.
-    if (!network.warned) this.#log.warn({ network: key, limit: `c2s.${limit}` }, LIMIT_TEXT[limit]);
+    if (!network.warned) this.#log.warn({ network: key, limit: `${this.#section}.${limit}` }, LIMIT_TEXT[limit]);
     network.warned = true;
     return false;
   }

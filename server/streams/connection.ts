@@ -43,7 +43,7 @@ export interface Connection {
   pause(): void;
   resume(): void;
   /**
-   * Negotiates TLS as the server after everything written has gone; what came in before it is forgotten (RFC 6120
+   * Negotiates TLS, as the server unless we have opened the connection, after everything written has gone; what came in before it is forgotten (RFC 6120
    * 5.4.3.3). Rejects, with the connection closed, when it fails.
    * @param fallbackDomain whose certificate to show a client that names none of our domains by SNI
    */

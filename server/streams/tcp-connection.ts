@@ -3,6 +3,7 @@ import { TLSSocket } from 'node:tls';
 
 import { securityOf } from '../sasl/channel-bindings.ts';
 import { NO_SECURITY, type SecurityLayer } from '../sasl/mechanisms.ts';
+import type { PeerCertificate } from '../sasl/peer-certificate.ts';
 import type { Connection, ConnectionListener } from './connection.ts';
 import type { Flusher } from './flusher.ts';
 import type { TlsHandshakes } from './tls-handshakes.ts';
@@ -11,21 +12,24 @@ import type { TlsHandshakes } from './tls-handshakes.ts';
 export interface TcpConnectionOptions {
   readonly flusher: Flusher;
   /** For `startTls`; without it that is impossible. */
-  readonly handshakes?: TlsHandshakes | undefined;
+  readonly handshakes?: Pick<TlsHandshakes, 'secure'> | undefined;
+  /** Reads what the other side showed of itself, where it was asked. */
+  readonly peerOf?: ((socket: TLSSocket) => PeerCertificate | undefined) | undefined;
 }
 
 /** The connection of a socket: one property instead of a closure for each event of each connection. */
 const CONNECTION = Symbol('connection');
 type OwnedSocket = Socket & { [CONNECTION]?: TcpConnection | undefined };
 
-/** A client's TCP connection, in clear or under TLS. */
+/** A TCP connection, in clear or under TLS. */
 export class TcpConnection implements Connection {
   readonly framing = 'stream';
   readonly remoteAddress: string;
   security: SecurityLayer = NO_SECURITY;
   listener: ConnectionListener | undefined;
   readonly #flusher: Flusher;
-  readonly #handshakes: TlsHandshakes | undefined;
+  readonly #handshakes: Pick<TlsHandshakes, 'secure'> | undefined;
+  readonly #peerOf: TcpConnectionOptions['peerOf'];
   #socket: OwnedSocket;
   #pending = '';
   #error: Error | undefined;
@@ -36,12 +40,13 @@ export class TcpConnection implements Connection {
   #negotiating = false;
 
   /** @param socket connected, with `allowHalfOpen`; under TLS its handshake is complete */
-  constructor(socket: Socket, { flusher, handshakes }: TcpConnectionOptions) {
+  constructor(socket: Socket, { flusher, handshakes, peerOf }: TcpConnectionOptions) {
     this.remoteAddress = socket.remoteAddress ?? '';
     this.#flusher = flusher;
     this.#handshakes = handshakes;
+    this.#peerOf = peerOf;
     this.#socket = socket;
-    if (socket instanceof TLSSocket) this.security = securityOf(socket);
+    if (socket instanceof TLSSocket) this.security = this.#securityOf(socket);
     socket.setNoDelay(true); // what is written here is whole already; waiting for more would cost 40 ms
     this.#own(socket);
     this.#read();
@@ -94,7 +99,7 @@ export class TcpConnection implements Connection {
   }
 
   /**
-   * Negotiates TLS as the server after everything written has gone. Reading goes on after those who wait for the promise.
+   * Negotiates TLS, on the side its handshakes are for, after everything written has gone. Reading goes on after those who wait for the promise.
    * @param fallbackDomain whose certificate to show where the client names no domain of ours by SNI: the stream's `to`
    * @throws Error when it is impossible or fails; then the connection is closed as well
    */
@@ -113,7 +118,7 @@ export class TcpConnection implements Connection {
       this.#socket = secured;
       this.#own(secured);
       if (this.#closed) throw new Error('the connection was closed during the TLS handshake');
-      this.security = securityOf(secured);
+      this.security = this.#securityOf(secured);
     } catch (error) {
       this.#negotiating = false;
       this.#error ??= error instanceof Error ? error : new Error(String(error));
@@ -143,6 +148,11 @@ export class TcpConnection implements Connection {
     this.#negotiating = false;
     this.#read();
     if (this.#pending !== '') this.#flusher.add(this);
+  }
+
+  #securityOf(socket: TLSSocket): SecurityLayer {
+    const security = securityOf(socket);
+    return this.#peerOf === undefined ? security : { ...security, peer: this.#peerOf(socket) };
   }
 
   #own(socket: OwnedSocket): void {

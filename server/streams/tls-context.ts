@@ -30,6 +30,8 @@ export interface TlsOptions {
   readonly ticketKeys?: Buffer;
   /** How often `watch` looks at the files. */
   readonly watchIntervalMs?: number;
+  /** PEM certificates of the authorities that vouch for other servers; those that Node brings unless given. */
+  readonly peerAuthorities?: readonly string[] | undefined;
 }
 
 /** What became of one certificate when its files were read again. */
@@ -56,6 +58,8 @@ export interface CertificateStatus extends CertificateEntry {
 interface Served {
   readonly certificate: Certificate;
   readonly context: SecureContext;
+  /** For streams between servers; made when it is first needed. */
+  peerContext: SecureContext | undefined;
 }
 
 /**
@@ -152,6 +156,27 @@ export class TlsContexts {
     }));
   }
 
+  /** Contexts for streams between servers, both ways: they know the authorities that vouch for other servers. */
+  readonly peers = {
+    contextFor: (servername?: string | false | null, fallbackDomain?: string): SecureContext =>
+      this.#peerContext(this.#for(servername, fallbackDomain)),
+    sniCallback: (servername: string, answer: (error: Error | null, context?: SecureContext) => void): void => {
+      const served = this.#find(servername);
+      answer(null, served === undefined ? undefined : this.#peerContext(served));
+    },
+  };
+
+  #peerContext(served: Served): SecureContext {
+    const { peerAuthorities } = this.#options;
+    served.peerContext ??= createSecureContext({
+      ...this.#optionsOf(served.certificate, ''),
+      ...(peerAuthorities !== undefined && { ca: [...peerAuthorities] }),
+      // A ticket would vouch for a certificate long after it was looked at.
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
+    });
+    return served.peerContext;
+  }
+
   #for(servername: string | false | null | undefined, fallbackDomain: string | undefined): Served {
     return this.#find(servername) ?? this.#find(fallbackDomain) ?? this.#served[0];
   }
@@ -208,7 +233,8 @@ export class TlsContexts {
   #contextsOf(certificates: readonly Certificate[]): [Served, ...Served[]] {
     const sessionId = sessionIdOf(certificates);
     const [first, ...others] = certificates.map((certificate) => {
-      return { certificate, context: createSecureContext(this.#optionsOf(certificate, sessionId)) };
+      const context = createSecureContext(this.#optionsOf(certificate, sessionId));
+      return { certificate, context, peerContext: undefined };
     });
     if (first === undefined) throw new CertificateError('there is no certificate: configure one in tls.certificates');
     return [first, ...others];

@@ -13,6 +13,8 @@ export interface TlsHandshakesOptions {
   /** How long one may take, from its turn on. */
   readonly timeoutMs: number;
   readonly clock: Clock;
+  /** Whether the other side is asked to show a certificate; who shows none, or a bad one, is let in all the same. */
+  readonly requestsCertificate?: boolean;
 }
 
 /** One handshake that is wanted. */
@@ -146,7 +148,8 @@ export class TlsHandshakes {
       }
       const secured = new TLSSocket(socket, {
         isServer: true,
-        requestCert: false,
+        requestCert: this.#options.requestsCertificate === true,
+        rejectUnauthorized: false,
         secureContext: contexts.contextFor(undefined, fallbackDomain),
         SNICallback: contexts.sniCallback,
         ...(alpnProtocols === undefined ? {} : { ALPNProtocols: [...alpnProtocols] }),

@@ -42,13 +42,15 @@ describe('config/reference', () => {
     const withExamples = renderReference()
       .split('\n')
       .filter(
-        (line) => !/^(abuse|admin|feedback|sales|security|status|support|allowed_origins|public_url) = /.test(line),
+        (line) =>
+          !/^(abuse|admin|feedback|sales|security|status|support|allowed_origins|public_url|resolvers) = /.test(line),
       )
       .map((line) => line.replace(/^# (For example: )?(?=[a-z_]+ = |\[\[)/, ''))
       .join('\n')
       .replace('domains = ["localhost"]', 'domains = ["capulet.example"]');
     const config = load(withExamples);
     expect(config.tls.certificates).to.have.length(1);
+    expect(config.s2s.routes).to.have.length(1);
     expect(config.http.publicUrl).to.equal('https://chat.capulet.example');
   });
 

@@ -50,6 +50,8 @@ describe('the key layout', () => {
       sendKeys: 13,
       tokens: 14,
       unavailable: 15,
+      outbox: 16,
+      outboxMarks: 17,
     });
   });
 

@@ -2,6 +2,7 @@ import type { AnyCommand } from '../command.ts';
 import { backupBegin, backupProgress } from './backup.ts';
 import { archiveErase, archiveExport, archiveLimit, archiveShow } from './archives.ts';
 import { inspect, pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
+import { s2sClose, s2sConnect, s2sList } from './server-streams.ts';
 import { tokenList, tokenRevoke } from './tokens.ts';
 import { userExport, userImport } from './user-transfer.ts';
 import { userAdd, userDisable, userEnable, userList, userPasswd, userRemove, userShow } from './users.ts';
@@ -15,5 +16,6 @@ export const COMMANDS: ReadonlyMap<string, AnyCommand> = new Map(
     ...[tokenList, tokenRevoke],
     ...[backupBegin, backupProgress],
     ...[archiveShow, archiveLimit, archiveErase, archiveExport],
+    ...[s2sList, s2sConnect, s2sClose],
   ].map((command: AnyCommand) => [command.name, command]),
 );

@@ -1,0 +1,394 @@
+import { keepingOf } from '../../stanzas/processing-hints.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
+import { StanzaError } from '../../stanzas/stanza-error.ts';
+import type { GroupCommit } from '../../storage/group-commit.ts';
+import type { DomainPair, OutboxEntry, Outboxes } from '../../storage/outboxes.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Inbound } from '../routing/account.ts';
+import { readStoredStanza } from '../routing/stored-stanza.ts';
+import type { Carrier, Parcel, ParcelOwner } from './parcel.ts';
+import type { PeerFailure } from './peer-failure.ts';
+
+/** What every path shares. */
+export interface PathContext {
+  readonly outboxes: Outboxes;
+  readonly commit: GroupCommit;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** From 0 (inclusive) to 1 (exclusive). */
+  readonly random: () => number;
+  readonly limits: PathLimits;
+  /** What all paths hold together. */
+  readonly usage: { bytes: number };
+  /** Whether the server stops: what is under way stays in the outbox. */
+  isStopping(): boolean;
+  /** Begins to look for a carrier; `attach` or `failed` follows. */
+  connect(path: DomainPath): void;
+  /** Sends an error to whoever sent the stanza. */
+  answer(stanza: Stanza, error: StanzaError): void;
+}
+
+export interface PathLimits {
+  /** Of one path. */
+  readonly maxStanzas: number;
+  /** Of one path. */
+  readonly maxBytes: number;
+  /** Of all paths together. */
+  readonly maxTotalBytes: number;
+  /** How long a message waits for a server that does not answer. */
+  readonly patienceMs: number;
+}
+
+const FIRST_RETRY_MS = 2000;
+const LONGEST_RETRY_MS = 300_000;
+/** How long a failure that will not mend by itself is remembered. */
+const FINAL_RETRY_MS = 30_000;
+/** Parcels of a backlog that are marked as handed out by one write. */
+const MARK_AHEAD = 200;
+const STANZA_OVERHEAD_BYTES = 200;
+
+/**
+ * The one way from a domain of ours to a domain elsewhere (RFC 6120 10.1): everything leaves in the order in which it came,
+ * over one stream at a time. What was acknowledged to its sender lies in the outbox until the other server has it.
+ */
+export class DomainPath implements ParcelOwner {
+  readonly pair: DomainPair;
+  readonly #context: PathContext;
+  #queue: Parcel[] = [];
+  /** Parcels with the carrier, not known to have arrived. */
+  #out = 0;
+  #carrier: Carrier | undefined;
+  #isConnecting = false;
+  #isMarking = false;
+  #failures = 0;
+  #failure: PeerFailure | undefined;
+  /** Monotonic milliseconds; nobody knocks before. */
+  #retryAt = 0;
+  #lastPosition = 0;
+  #bytes = 0;
+
+  constructor(pair: DomainPair, context: PathContext) {
+    this.pair = pair;
+    this.#context = context;
+  }
+
+  /** Stanzas that have not been sent. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  /** Whether nothing would be lost if this object were forgotten. */
+  get isForgettable(): boolean {
+    return (
+      this.#queue.length === 0 &&
+      this.#out === 0 &&
+      this.#carrier === undefined &&
+      !this.#isConnecting &&
+      this.#context.clock.monotonic() >= this.#retryAt
+    );
+  }
+
+  /** Why the last attempt failed; undefined while all is well. */
+  get lastFailure(): string | undefined {
+    return this.#failure?.message;
+  }
+
+  get isOpen(): boolean {
+    return this.#carrier !== undefined;
+  }
+
+  get isConnecting(): boolean {
+    return this.#isConnecting;
+  }
+
+  /** Takes a stanza. Throws StanzaError where there is no room, or no hope. */
+  accept({ stanza, receipt }: Inbound): void {
+    const { clock, limits, usage, commit, outboxes } = this.#context;
+    const isKept = isDurable(stanza);
+    if (this.#failure !== undefined && clock.monotonic() < this.#retryAt && (this.#failure.isFinal || !isKept)) {
+      throw this.#failure.toStanzaError();
+    }
+    const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
+    if (
+      this.#queue.length + this.#out >= limits.maxStanzas ||
+      this.#bytes + bytes > limits.maxBytes ||
+      usage.bytes + bytes > limits.maxTotalBytes
+    ) {
+      throw new StanzaError('resource-constraint', `Too much waits for ${this.pair.remote} already`);
+    }
+    const at = clock.now();
+    const position = isKept ? this.#nextPosition(at) : undefined;
+    // With nothing ahead it is sent as soon as it is stored, so the store may say so from the start.
+    const isMarked = this.#carrier !== undefined && this.#queue.every((parcel) => parcel.isMarked);
+    const parcel: Parcel = {
+      stanza,
+      owner: this,
+      position,
+      at,
+      bytes,
+      isReady: !isKept,
+      isMarked: isMarked || !isKept,
+    };
+    this.#hold(parcel);
+    this.#queue.push(parcel);
+    if (position === undefined) {
+      receipt?.settle();
+      this.#goOn();
+      return;
+    }
+    receipt?.batched();
+    commit.add(outboxes.putWrites(this.pair, { position, at, isHandedOut: isMarked, document: stanza.toDocument() }), {
+      committed: () => {
+        receipt?.settle();
+        parcel.isReady = true;
+        this.#goOn();
+      },
+      refused: (error) => {
+        this.#context.log.error(
+          { code: error.code, error: error.message },
+          'a message for another server cannot be stored',
+        );
+        this.#queue = this.#queue.filter((other) => other !== parcel);
+        this.#release(parcel);
+        const text = 'The server cannot store messages at the moment';
+        this.#context.answer(stanza, new StanzaError('resource-constraint', text, 'wait'));
+        receipt?.settle();
+        this.#goOn();
+      },
+    });
+  }
+
+  /** Takes what an earlier run of the server left, oldest first: what may have been sent comes back to its sender. */
+  restore(entries: readonly OutboxEntry[]): void {
+    const lost: Parcel[] = [];
+    for (const { position, at, isHandedOut, document } of entries) {
+      this.#lastPosition = Math.max(this.#lastPosition, position);
+      let stanza: Stanza;
+      try {
+        stanza = readStoredStanza(document);
+      } catch (error) {
+        this.#context.log.error({ ...this.pair, error: String(error) }, 'a message for another server is damaged');
+        this.#remove([position]);
+        continue;
+      }
+      const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
+      const parcel: Parcel = { stanza, owner: this, position, at, bytes, isReady: true, isMarked: isHandedOut };
+      this.#hold(parcel);
+      if (isHandedOut) {
+        this.#out++;
+        lost.push(parcel);
+      } else this.#queue.push(parcel);
+    }
+    if (lost.length > 0) this.lost(lost);
+    this.#goOn();
+  }
+
+  /** A stream takes the stanzas of the pair from now on. */
+  attach(carrier: Carrier): void {
+    this.#isConnecting = false;
+    this.#failures = 0;
+    this.#failure = undefined;
+    this.#retryAt = 0;
+    this.#carrier = carrier;
+    this.#goOn();
+  }
+
+  /** No stream could be had. */
+  failed(failure: PeerFailure): void {
+    const { clock, random, limits, log } = this.#context;
+    this.#isConnecting = false;
+    if (this.#context.isStopping()) return;
+    this.#failure = failure;
+    this.#failures++;
+    const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 20));
+    const waitMs = failure.isFinal ? FINAL_RETRY_MS : longest * (0.5 + random() / 2);
+    this.#retryAt = clock.monotonic() + waitMs;
+    const oldest = clock.now() - limits.patienceMs;
+    const hopeless = this.#queue.filter(
+      (parcel) => parcel.isReady && (failure.isFinal || parcel.position === undefined || parcel.at <= oldest),
+    );
+    const bounced = new Set(hopeless);
+    this.#queue = this.#queue.filter((parcel) => !bounced.has(parcel));
+    log.info(
+      {
+        ...this.pair,
+        reason: failure.message,
+        returned: hopeless.length,
+        waiting: this.#queue.length,
+        retrySeconds: Math.round(waitMs / 1000),
+      },
+      'another server cannot be reached',
+    );
+    this.#return(hopeless, failure.toStanzaError());
+  }
+
+  /** Looks at the clock, about once a second. */
+  check(): void {
+    this.#goOn();
+  }
+
+  /** Gives up waiting: the next stanza, or what waits, knocks at once. */
+  retryNow(): void {
+    this.#retryAt = 0;
+    this.#goOn();
+  }
+
+  // ParcelOwner
+
+  confirmed(parcels: readonly Parcel[]): void {
+    this.#out -= parcels.length;
+    for (const parcel of parcels) this.#release(parcel);
+    this.#remove(positionsOf(parcels));
+  }
+
+  lost(parcels: readonly Parcel[]): void {
+    if (this.#context.isStopping()) return;
+    this.#out -= parcels.length;
+    const text = `The connection to ${this.pair.remote} broke: this may have arrived, or not`;
+    this.#return(parcels, new StanzaError('remote-server-timeout', text));
+  }
+
+  givenBack(parcels: readonly Parcel[]): void {
+    this.#out -= parcels.length;
+    this.#queue = [...parcels, ...this.#queue];
+  }
+
+  carrierEnded(carrier: Carrier): void {
+    if (this.#carrier !== carrier) return;
+    this.#carrier = undefined;
+    // Not in the middle of whatever ended the stream.
+    setImmediate(() => this.#goOn());
+  }
+
+  carrierRelieved(carrier: Carrier): void {
+    if (this.#carrier === carrier) this.#goOn();
+  }
+
+  #hold(parcel: Parcel): void {
+    this.#bytes += parcel.bytes;
+    this.#context.usage.bytes += parcel.bytes;
+  }
+
+  #release(parcel: Parcel): void {
+    this.#bytes -= parcel.bytes;
+    this.#context.usage.bytes -= parcel.bytes;
+  }
+
+  #nextPosition(now: number): number {
+    this.#lastPosition = Math.max(this.#lastPosition + 1, Math.floor(now * 1000));
+    return this.#lastPosition;
+  }
+
+  /** Sends what can be sent, or sees to it that it can. */
+  #goOn(): void {
+    const { clock, log } = this.#context;
+    if (this.#queue.length === 0 || this.#isMarking || this.#context.isStopping()) return;
+    if (this.#carrier === undefined) {
+      if (this.#isConnecting || clock.monotonic() < this.#retryAt || !this.#queue.some(({ isReady }) => isReady))
+        return;
+      this.#isConnecting = true;
+      this.#context.connect(this);
+      return;
+    }
+    let sent = 0;
+    const tooLarge: Parcel[] = [];
+    for (;;) {
+      const carrier = this.#takingCarrier();
+      if (carrier === undefined) break;
+      const parcel = this.#queue[sent];
+      if (parcel === undefined || !parcel.isReady) break;
+      if (!parcel.isMarked) {
+        this.#mark(sent);
+        break;
+      }
+      sent++;
+      if (parcel.bytes > carrier.maxBytes) tooLarge.push(parcel);
+      else {
+        this.#out++;
+        carrier.send(parcel);
+      }
+    }
+    if (sent > 0) this.#queue.splice(0, sent);
+    if (tooLarge.length === 0) return;
+    log.debug({ ...this.pair, stanzas: tooLarge.length }, 'too large for another server');
+    // XEP-0478 3
+    this.#return(tooLarge, new StanzaError('policy-violation', `${this.pair.remote} takes no stanza of this size`));
+  }
+
+  /** The stream, while it takes something; sending may end it. */
+  #takingCarrier(): Carrier | undefined {
+    return this.#carrier?.isCongested === false ? this.#carrier : undefined;
+  }
+
+  /** Writes down that what comes next may have been sent, so that a crash does not send it twice. */
+  #mark(from: number): void {
+    const marked = this.#queue.slice(from, from + MARK_AHEAD).filter(({ isReady }) => isReady);
+    const last = positionsOf(marked).at(-1);
+    if (last === undefined) {
+      for (const parcel of marked) parcel.isMarked = true;
+      setImmediate(() => this.#goOn());
+      return;
+    }
+    this.#isMarking = true;
+    const done = (): void => {
+      this.#isMarking = false;
+      for (const parcel of marked) parcel.isMarked = true;
+      this.#goOn();
+    };
+    this.#context.commit.add(this.#context.outboxes.handOutWrites(this.pair, last), {
+      committed: done,
+      refused: (error) => {
+        this.#isMarking = false;
+        this.#context.log.error(
+          { ...this.pair, error: error.message },
+          'messages for another server wait for the store',
+        );
+      },
+    });
+  }
+
+  /** Returns stanzas to their senders, each once: they leave the outbox first. */
+  #return(parcels: readonly Parcel[], error: StanzaError): void {
+    if (parcels.length === 0) return;
+    for (const parcel of parcels) this.#release(parcel);
+    const answer = (): void => {
+      for (const { stanza } of parcels) if (isAnswered(stanza)) this.#context.answer(stanza, error);
+    };
+    const positions = positionsOf(parcels);
+    if (positions.length === 0) setImmediate(answer);
+    else {
+      // Refused: it is answered all the same, and may come again after a restart.
+      this.#context.commit.add(this.#context.outboxes.removeWrites(this.pair, positions), {
+        committed: answer,
+        refused: answer,
+      });
+    }
+  }
+
+  #remove(positions: readonly number[]): void {
+    if (positions.length === 0) return;
+    this.#context.commit.add(this.#context.outboxes.removeWrites(this.pair, positions), {
+      committed: () => undefined,
+      refused: (error) =>
+        this.#context.log.error({ ...this.pair, error: error.message }, 'delivered messages stay in the outbox'),
+    });
+  }
+}
+
+function positionsOf(parcels: readonly Parcel[]): number[] {
+  return parcels.flatMap(({ position }) => (position === undefined ? [] : [position]));
+}
+
+const SUBSCRIPTION_TYPES = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed']);
+
+/** Whether a stanza must survive the end of the process: messages, and what changes subscriptions. */
+function isDurable(stanza: Stanza): boolean {
+  if (stanza.kind === 'message') return keepingOf(stanza) !== 'never';
+  return stanza.kind === 'presence' && SUBSCRIPTION_TYPES.has(stanza.type ?? '');
+}
+
+/** RFC 6121 4.3: nobody waits for an answer to a probe, nor to a goodbye. */
+function isAnswered({ kind, type }: Stanza): boolean {
+  return kind !== 'presence' || (type !== 'probe' && type !== 'unavailable' && type !== 'error');
+}

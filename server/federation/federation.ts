@@ -1,0 +1,371 @@
+import { BoundedCache } from '../../stanzas/bounded-cache.ts';
+import { StanzaError } from '../../stanzas/stanza-error.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
+import type { DomainPair, OutboxEntry } from '../../storage/outboxes.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { Inbound } from '../routing/account.ts';
+import type { Destination } from '../routing/router.ts';
+import type { Connection } from '../streams/connection.ts';
+import { targetName, type Dialed, type Dialing } from './dialing.ts';
+import { DomainPath, type PathContext, type PathLimits } from './domain-path.ts';
+import type { FederationContext, StreamEvents, Verification } from './federation-context.ts';
+import { summaryOf, type ServerStreamSummary, type WaitingSummary } from './federation-summary.ts';
+import { IncomingStream } from './incoming-stream.ts';
+import { KeptFlows } from './kept-flows.ts';
+import { ResolutionError } from './name-resolution.ts';
+import { OutgoingStream } from './outgoing-stream.ts';
+import { PeerFailure } from './peer-failure.ts';
+import type { ServerStream } from './server-stream.ts';
+import type { StreamFlow } from './stream-flow.ts';
+
+export interface FederationOptions extends Omit<FederationContext, 'events'> {
+  readonly storage: Pick<Storage, 'outboxes' | 'commit'>;
+  readonly dialing: Pick<Dialing, 'dial'>;
+  /** Makes a connection of what was dialled, under TLS where the target wants that from the first byte. */
+  readonly connect: (dialed: Dialed, pair: DomainPair) => Promise<Connection>;
+  /** From 0 (inclusive) to 1 (exclusive). */
+  readonly random: () => number;
+}
+
+const MAX_PATHS = 20_000;
+const MAX_DIALING = 64;
+const MAX_VERIFYING = 500;
+const PINGING_SERVERS = 4096;
+const ANSWERING = Object.freeze({});
+
+/** The way to other servers and from them: streams, and a path for each pair of domains. */
+export class Federation implements Destination, StreamEvents {
+  readonly #options: FederationOptions;
+  readonly #context: FederationContext;
+  readonly #pathContext: PathContext;
+  readonly #paths = new Map<string, DomainPath>();
+  readonly #streams = new Set<ServerStream>();
+  readonly #kept = new KeptFlows();
+  /** Streams that are being opened, by pair. */
+  readonly #opening = new Map<string, Promise<OutgoingStream>>();
+  readonly #answering = new BoundedCache<string, object>(PINGING_SERVERS);
+  readonly #waitingToDial: (() => void)[] = [];
+  #dialing = 0;
+  #verifying = 0;
+  #isStopping = false;
+
+  constructor(options: FederationOptions) {
+    this.#options = options;
+    this.#context = { ...options, events: this };
+    const { settings, storage, clock, log, random, router } = options;
+    const limits: PathLimits = {
+      maxStanzas: settings.maxQueueStanzas,
+      maxBytes: settings.maxQueueBytes,
+      maxTotalBytes: settings.maxTotalQueueBytes,
+      patienceMs: settings.patienceSeconds * 1000,
+    };
+    this.#pathContext = {
+      outboxes: storage.outboxes,
+      commit: storage.commit,
+      clock,
+      log,
+      random,
+      limits,
+      usage: { bytes: 0 },
+      isStopping: () => this.#isStopping,
+      connect: (path) => void this.#connect(path),
+      answer: (stanza, error) => router.answer(stanza, error),
+    };
+  }
+
+  /** Streams that are open or closing. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Another server has connected. */
+  accept(connection: Connection): void {
+    new IncomingStream(connection, this.#context);
+  }
+
+  // Destination
+
+  receive(item: Inbound): void {
+    const { stanza, receipt } = item;
+    try {
+      const { from, to } = stanza;
+      if (from === undefined || to === undefined)
+        throw new Error('a stanza without addresses is sent to another server');
+      if (this.#context.policies.of(to.domain) === 'deny') {
+        throw new StanzaError('not-allowed', `This server does not talk to ${to.domain}`);
+      }
+      this.#path({ local: from.domain, remote: to.domain }).accept(item);
+    } catch (error) {
+      this.#context.router.answer(stanza, error, receipt);
+    }
+  }
+
+  /** Takes up what an earlier run left in the outbox. Rejects with StoreError. */
+  async restore(): Promise<number> {
+    const { storage, log } = this.#options;
+    let restored = 0;
+    let pair: DomainPair | undefined;
+    let entries: OutboxEntry[] = [];
+    const finish = (): void => {
+      if (pair !== undefined) this.#path(pair).restore(entries);
+      entries = [];
+    };
+    const skipped = (error: unknown): void =>
+      log.error({ error: String(error) }, 'a message for another server cannot be read');
+    for await (const [of, entry] of storage.outboxes.everything(skipped)) {
+      if (pair === undefined || keyOf(pair) !== keyOf(of)) finish();
+      pair = of;
+      entries.push(entry);
+      restored++;
+    }
+    finish();
+    return restored;
+  }
+
+  /** Looks at the clock, about once a second. */
+  check(now: number): void {
+    for (const stream of this.#streams) stream.check(now);
+    for (const [key, path] of this.#paths) {
+      path.check();
+      if (path.isForgettable) this.#paths.delete(key);
+    }
+    this.#kept.expire(now);
+  }
+
+  /** Ends every stream. What is not known to have arrived stays in the outbox. */
+  shutDown(): void {
+    this.#isStopping = true;
+    for (const stream of [...this.#streams]) stream.closeWithError(new StreamError('system-shutdown'));
+    for (const { connection } of this.#streams) connection.flush();
+  }
+
+  /** Gives up the connections that `shutDown` left. */
+  abandon(): void {
+    for (const stream of [...this.#streams]) stream.abort('the server stopped');
+  }
+
+  // For the operator
+
+  summaries(): ServerStreamSummary[] {
+    return [...this.#streams].map(summaryOf);
+  }
+
+  waiting(): WaitingSummary[] {
+    return [...this.#paths.values()]
+      .filter((path) => path.waiting > 0 || path.lastFailure !== undefined)
+      .map((path) => ({
+        ...path.pair,
+        stanzas: path.waiting,
+        connecting: path.isConnecting,
+        reason: path.lastFailure,
+      }));
+  }
+
+  /** Opens a stream for the pair, unless there is one. Rejects with PeerFailure. */
+  async open(pair: DomainPair): Promise<void> {
+    const path = this.#path(pair);
+    if (path.isOpen) return;
+    path.attach(await this.#carrierFor(pair));
+  }
+
+  /** Closes the streams of another domain; returns how many. */
+  closeStreams(domain: string): number {
+    const streams = [...this.#streams].filter(
+      (stream) =>
+        stream.sentPairs.some(({ remote }) => remote === domain) ||
+        stream.receivedPairs.some((pair) => pair.startsWith(`${domain}>`)) ||
+        (stream instanceof OutgoingStream && stream.pair.remote === domain),
+    );
+    for (const stream of streams) stream.close('closed by an administrator');
+    return streams.length;
+  }
+
+  // StreamEvents
+
+  opened(stream: ServerStream): void {
+    this.#streams.add(stream);
+  }
+
+  ended(stream: ServerStream): void {
+    this.#streams.delete(stream);
+  }
+
+  proved(remote: string): void {
+    for (const path of this.#paths.values()) if (path.pair.remote === remote && !path.isOpen) path.retryNow();
+  }
+
+  maySend(stream: IncomingStream, pair: DomainPair): void {
+    const path = this.#paths.get(keyOf(pair));
+    if (path !== undefined && !path.isOpen && !path.isConnecting) path.attach(stream);
+  }
+
+  async verify(pair: DomainPair, streamId: string, key: string): Promise<Verification> {
+    if (this.#verifying >= MAX_VERIFYING) return new PeerFailure('resource-constraint', 'too much is being verified');
+    this.#verifying++;
+    try {
+      const existing = this.#outgoing((stream) => stream.pair.remote === pair.remote && stream.isReady);
+      const stream = existing ?? (await this.#newStream(pair));
+      return await stream.verify(pair, streamId, key);
+    } catch (error) {
+      return this.#failureOf(error);
+    } finally {
+      this.#verifying--;
+    }
+  }
+
+  pingAnswered(id: string, { remote }: DomainPair): boolean {
+    for (const stream of this.#streams) {
+      if (!stream.sentPairs.some((pair) => pair.remote === remote) || !stream.pingAnswered(id)) continue;
+      this.#answering.set(remote, ANSWERING);
+      return true;
+    }
+    return false;
+  }
+
+  isCalledBy(remote: string): boolean {
+    for (const stream of this.#streams) if (stream instanceof IncomingStream && stream.claims(remote)) return true;
+    return false;
+  }
+
+  answersPings(remote: string): boolean {
+    return this.#answering.get(remote) !== undefined;
+  }
+
+  keep(flow: StreamFlow, peer: string): boolean {
+    return !this.#isStopping && this.#kept.keep(flow, peer, this.#context.clock.monotonic());
+  }
+
+  takeKept(id: string, peer: string): StreamFlow | undefined {
+    return this.#kept.take(id, peer);
+  }
+
+  takeKeptOf(pair: DomainPair): StreamFlow | undefined {
+    return this.#kept.takeOf(pair);
+  }
+
+  #path(pair: DomainPair): DomainPath {
+    const key = keyOf(pair);
+    let path = this.#paths.get(key);
+    if (path === undefined) {
+      if (this.#paths.size >= MAX_PATHS) {
+        throw new StanzaError('resource-constraint', 'This server talks to too many others already');
+      }
+      path = new DomainPath(pair, this.#pathContext);
+      this.#paths.set(key, path);
+    }
+    return path;
+  }
+
+  async #connect(path: DomainPath): Promise<void> {
+    try {
+      path.attach(await this.#carrierFor(path.pair));
+    } catch (error) {
+      path.failed(this.#failureOf(error));
+    }
+  }
+
+  async #carrierFor(pair: DomainPair): Promise<ServerStream> {
+    for (const stream of this.#streams) if (stream.isOpen && stream.sends(pair)) return stream;
+    // XEP-0220 2.6.1: a further domain of ours over the same stream; and a stream that only verified something
+    const shared = this.#outgoing(
+      (stream) =>
+        stream.pair.remote === pair.remote &&
+        stream.isReady &&
+        (stream.takesMorePairs || stream.pair.local === pair.local),
+    );
+    if (shared !== undefined) {
+      try {
+        await shared.authorize(pair);
+        return shared;
+      } catch (error) {
+        if (!(error instanceof PeerFailure)) throw error;
+        this.#context.log.debug({ ...pair, reason: error.message }, 'an open stream could not be shared');
+      }
+    }
+    const stream = await this.#newStream(pair);
+    await stream.authorize(pair);
+    return stream;
+  }
+
+  #outgoing(isWanted: (stream: OutgoingStream) => boolean): OutgoingStream | undefined {
+    for (const stream of this.#streams) if (stream instanceof OutgoingStream && isWanted(stream)) return stream;
+    return undefined;
+  }
+
+  /** A stream that is ready; one for all who ask at the same time. */
+  #newStream(pair: DomainPair): Promise<OutgoingStream> {
+    const key = keyOf(pair);
+    const opening = this.#opening.get(key);
+    if (opening !== undefined) return opening;
+    const stream = this.#dial(pair).finally(() => this.#opening.delete(key));
+    this.#opening.set(key, stream);
+    return stream;
+  }
+
+  async #dial(pair: DomainPair): Promise<OutgoingStream> {
+    const { dialing, connect, settings } = this.#options;
+    if (this.#context.policies.of(pair.remote) === 'deny') {
+      throw new PeerFailure('not-allowed', `s2s.policies forbids ${pair.remote}`, { isFinal: true });
+    }
+    if (this.#streams.size >= settings.maxConnections) {
+      throw new PeerFailure('resource-constraint', 's2s.max_connections streams are open already');
+    }
+    await this.#turnToDial();
+    try {
+      const tried = new Set<string>();
+      let last: PeerFailure | undefined;
+      for (;;) {
+        let dialed: Dialed;
+        try {
+          dialed = await dialing.dial(pair.remote, tried);
+        } catch (error) {
+          throw last ?? error;
+        }
+        tried.add(targetName(dialed.target));
+        try {
+          const stream = new OutgoingStream(await connect(dialed, pair), this.#context, pair);
+          await stream.ready;
+          return stream;
+        } catch (error) {
+          last = this.#failureOf(error);
+          if (!last.mayTryNext) throw last;
+          this.#context.log.info(
+            { ...pair, host: dialed.target.host, address: dialed.address, reason: last.message },
+            'a server of another domain does not do; the next one is tried',
+          );
+        }
+      }
+    } finally {
+      this.#dialing--;
+      this.#waitingToDial.shift()?.();
+    }
+  }
+
+  async #turnToDial(): Promise<void> {
+    if (this.#dialing >= MAX_DIALING) {
+      if (this.#waitingToDial.length >= MAX_PATHS)
+        throw new PeerFailure('resource-constraint', 'too many connections are being made');
+      await new Promise<void>((resolve) => this.#waitingToDial.push(resolve));
+    }
+    this.#dialing++;
+  }
+
+  #failureOf(error: unknown): PeerFailure {
+    if (error instanceof PeerFailure) return error;
+    if (error instanceof ResolutionError && error.isCertain) {
+      return new PeerFailure('remote-server-not-found', error.message, { isFinal: true });
+    }
+    if (error instanceof Error && (error.name === 'DialingError' || error.name === 'ResolutionError')) {
+      return new PeerFailure('remote-server-timeout', error.message);
+    }
+    this.#context.log.error(
+      { error: error instanceof Error ? error.stack : String(error) },
+      'connecting to another server failed',
+    );
+    return new PeerFailure('internal-server-error', 'Connecting failed');
+  }
+}
+
+function keyOf({ local, remote }: DomainPair): string {
+  return `${local}>${remote}`;
+}

@@ -1,0 +1,483 @@
+import { parseElement, scopeWith } from '../../stanzas/element.ts';
+import type { Frame, StreamHeader } from '../../stanzas/frame.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+import type { ScannerLimits, ScannerSink } from '../../stanzas/scanner.ts';
+import { stanzaKind } from '../../stanzas/stanza.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
+import type { DomainPair } from '../../storage/outboxes.ts';
+import type { Connection, ConnectionListener } from '../streams/connection.ts';
+import { RateLimit } from '../streams/rate-limit.ts';
+import type { FederationContext } from './federation-context.ts';
+import { toOwners, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
+import { acceptStanza, ARRIVAL_PING, serverBytes } from './server-stanza.ts';
+import { countOf, resumeFlow, StreamFlow } from './stream-flow.ts';
+import { StreamReader } from './stream-reader.ts';
+
+/** Where a stream stands; which stanzas flow depends on what was proved for each pair of domains. */
+type State =
+  | 'opening' // a stream header comes next
+  | 'open'
+  | 'closing' // we have closed our side and wait for the peer's
+  | 'closed';
+
+/** Stanzas of one stream in work; reading from it pauses above. */
+const MAX_UNPROCESSED = 512;
+/** Output that waits for a slow peer; more stays with the paths. */
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+/** After this many stanzas the peer is asked how far it has come, without waiting for the next look at the clock. */
+const ASK_EVERY = 100;
+const CLOSE_TIMEOUT_MS = 5000;
+
+/** What both directions of a stream between servers have in common (RFC 6120 4, 8; XEP-0198, XEP-0288). */
+export abstract class ServerStream implements ConnectionListener, ScannerSink, Carrier {
+  readonly connection: Connection;
+  readonly context: FederationContext;
+  abstract readonly direction: 'incoming' | 'outgoing';
+  /** When it began, milliseconds since the epoch. */
+  readonly since: number;
+  flow: StreamFlow;
+  /** Why it ended, once it has, in words for the operator. */
+  endReason = '';
+  /** The largest stanza the peer takes (XEP-0478), as far as it has said. */
+  maxBytes = Infinity;
+  /** The stream error that the peer sent, if it did. */
+  peerCondition: string | undefined;
+  protected isBusy = false;
+  protected hasSentHeader = false;
+  /** Monotonic milliseconds. */
+  protected deadline: number;
+  #state: State = 'opening';
+  readonly #reader: StreamReader;
+  #lastHeard: number;
+  #lastStanza: number;
+  /** What the peer was asked to confirm and when; undefined while nothing is asked. */
+  #asked: { readonly id: string | undefined; readonly mark: number; readonly at: number } | undefined;
+  /** Pairs (`remote>local`) whose stanzas are taken, and those that are sent. */
+  readonly #received = new Set<string>();
+  readonly #sent = new Map<string, DomainPair>();
+  readonly #owners = new Set<ParcelOwner>();
+  #wasCongested = false;
+
+  constructor(connection: Connection, context: FederationContext) {
+    this.connection = connection;
+    this.context = context;
+    const { settings, clock } = context;
+    this.since = clock.now();
+    this.#lastHeard = this.#lastStanza = clock.monotonic();
+    this.deadline = this.#lastHeard + settings.negotiationTimeoutSeconds * 1000;
+    this.flow = new StreamFlow(MAX_UNPROCESSED);
+    const rate = new RateLimit(settings.bytesPerSecond, settings.burstBytes, this.#lastHeard);
+    this.#reader = new StreamReader({
+      connection,
+      clock,
+      owner: this,
+      limits: this.limits(),
+      rate: settings.bytesPerSecond === 0 ? undefined : rate,
+    });
+    connection.listener = this;
+    context.events.opened(this);
+  }
+
+  // What the two directions do differently
+
+  protected abstract headerCame(header: StreamHeader): void;
+  /** An element that is no stanza and is not common to both directions. */
+  protected abstract handle(frame: Frame): void;
+  protected abstract writeHeader(): void;
+  /** Whether an end of the stream is in order while nothing waits. */
+  protected abstract isInUse(): boolean;
+  /** The stream is over; whoever waits for it must be told. */
+  protected abstract ended(): void;
+  /** The time for proving something is over. */
+  protected abstract overdue(): void;
+
+  get isEncrypted(): boolean {
+    return this.connection.security.encrypted;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed';
+  }
+
+  get receivedPairs(): readonly string[] {
+    return [...this.#received];
+  }
+
+  get sentPairs(): readonly DomainPair[] {
+    return [...this.#sent.values()];
+  }
+
+  sends({ local, remote }: DomainPair): boolean {
+    return this.#sent.has(`${local}>${remote}`);
+  }
+
+  /** Seconds without a stanza in either direction. */
+  get idleSeconds(): number {
+    return Math.round((this.context.clock.monotonic() - this.#lastStanza) / 1000);
+  }
+
+  // ConnectionListener
+
+  received(chunk: Buffer): void {
+    this.#lastHeard = this.context.clock.monotonic();
+    this.#reader.received(chunk, this.#lastHeard);
+  }
+
+  closed(error?: Error): void {
+    this.#finish(
+      error === undefined ? 'the other server closed the connection' : `the connection broke: ${error.message}`,
+      true,
+    );
+  }
+
+  flushMark(): number {
+    return this.#wasCongested ? 0 : -1;
+  }
+
+  flushed(): void {
+    if (!this.#wasCongested || this.isCongested) return;
+    this.#wasCongested = false;
+    for (const owner of [...this.#owners]) owner.carrierRelieved(this);
+  }
+
+  // ScannerSink
+
+  streamOpened(header: StreamHeader): boolean {
+    if (this.#state !== 'opening') throw new StreamError('bad-format', 'The stream is open already');
+    this.#state = 'open';
+    this.headerCame(header);
+    return !this.isStopped;
+  }
+
+  elementScanned(frame: Frame): boolean {
+    this.#handleFrame(frame);
+    return !this.isStopped;
+  }
+
+  streamClosed(): boolean {
+    // RFC 6120 4.4
+    if (this.#state === 'closing') this.abort(this.endReason);
+    else this.close('the other server closed the stream');
+    return false;
+  }
+
+  // Carrier
+
+  get isCongested(): boolean {
+    const isCongested = this.connection.bufferedBytes > MAX_BUFFERED_BYTES;
+    if (isCongested) this.#wasCongested = true;
+    return isCongested;
+  }
+
+  send(parcel: Parcel): void {
+    const bytes = serverBytes(parcel.stanza);
+    this.#lastStanza = this.context.clock.monotonic();
+    this.#owners.add(parcel.owner);
+    this.flow.push(parcel);
+    this.connection.write(bytes);
+    if (this.#asked === undefined && this.flow.unconfirmedCount % ASK_EVERY === 0) this.#ask(this.#lastStanza);
+  }
+
+  /** Takes the stanzas of a pair to the other server from now on. */
+  protected allowSending(pair: DomainPair): void {
+    this.#sent.set(`${pair.local}>${pair.remote}`, pair);
+  }
+
+  /** Takes the stanzas of a pair from the other server from now on. */
+  protected allowReceiving({ local, remote }: DomainPair): void {
+    this.#received.add(`${remote}>${local}`);
+    this.#reader.setLimits(this.limits());
+  }
+
+  /** Whether anything was proved at all. */
+  protected get isAuthenticated(): boolean {
+    return this.#received.size > 0 || this.#sent.size > 0;
+  }
+
+  /** Sends an error and closes both ways (RFC 6120 4.9.1.1). */
+  closeWithError(error: StreamError): void {
+    if (this.isOver) return;
+    // RFC 6120 4.9.1.2
+    if (!this.hasSentHeader) this.writeHeader();
+    this.connection.write(error.toBytes());
+    this.close(error.message);
+  }
+
+  /** Closes our side (RFC 6120 4.4) and waits for the peer's, but not for ever. */
+  close(reason: string): void {
+    if (this.isOver) return;
+    this.endReason ||= reason;
+    if (this.hasSentHeader) this.connection.write('</stream:stream>');
+    this.#state = 'closing';
+    this.#reader.forget();
+    this.deadline = this.context.clock.monotonic() + CLOSE_TIMEOUT_MS;
+    this.connection.end();
+    this.connection.resume();
+    this.#leave(false);
+  }
+
+  /** Gives the connection up without a word. */
+  abort(reason: string): void {
+    this.endReason ||= reason;
+    this.connection.destroy();
+    this.#finish(reason, false);
+  }
+
+  /** Looks at the clock, about once a second. */
+  check(now: number): void {
+    switch (this.#state) {
+      case 'opening':
+        if (now > this.deadline) this.closeWithError(new StreamError('connection-timeout', 'No stream header came'));
+        return;
+      case 'open':
+        if (this.isAuthenticated) this.#checkOpen(now);
+        else if (now > this.deadline) this.overdue();
+        return;
+      case 'closing':
+        if (now > this.deadline) this.abort(this.endReason);
+        return;
+      case 'closed':
+        return;
+    }
+  }
+
+  /** A ping that this stream sent has been answered. */
+  pingAnswered(id: string): boolean {
+    if (this.#asked?.id !== id) return false;
+    const { mark } = this.#asked;
+    this.#asked = undefined;
+    this.#confirm(mark);
+    return true;
+  }
+
+  protected waitFor(work: Promise<void>): void {
+    this.isBusy = true;
+    work.then(
+      () => {
+        this.isBusy = false;
+        this.#reader.goOn();
+      },
+      (error: unknown) => {
+        this.isBusy = false;
+        this.fail(error);
+      },
+    );
+  }
+
+  /** Expects a new stream header next (RFC 6120 4.3.3). */
+  protected restart(): void {
+    this.#state = 'opening';
+    this.hasSentHeader = false;
+    this.#reader.restart(this.limits());
+  }
+
+  protected forgetHeld(): void {
+    this.#reader.forget();
+  }
+
+  protected limits(): ScannerLimits {
+    const { maxStanzaBytes, maxStanzaBytesUnauthenticated } = this.context.settings;
+    const maxBytes = this.isAuthenticated ? maxStanzaBytes : maxStanzaBytesUnauthenticated;
+    return { maxBytes, maxDepth: MAX_DEPTH, maxAttributes: MAX_ATTRIBUTES };
+  }
+
+  protected limitsElement(): string {
+    const { maxStanzaBytes, idleSeconds } = this.context.settings;
+    return `<limits xmlns='${NS.STREAM_LIMITS}'><max-bytes>${maxStanzaBytes}</max-bytes><idle-seconds>${idleSeconds}</idle-seconds></limits>`;
+  }
+
+  /** Reading has stopped: it goes on when what is in work has become less. */
+  readingStopped(): void {
+    const { inbound } = this.flow;
+    if (inbound.isAboveMark) inbound.onRelief = () => setImmediate(() => this.#reader.goOn());
+  }
+
+  /** What was read cannot be taken. */
+  fail(error: unknown): void {
+    const facts = { direction: this.direction, address: this.connection.remoteAddress };
+    if (error instanceof StreamError) {
+      this.context.log.info(
+        { ...facts, pairs: this.receivedPairs, error: error.message },
+        'a stream between servers was refused',
+      );
+      this.closeWithError(error);
+      return;
+    }
+    this.context.log.error(
+      { ...facts, error: error instanceof Error ? error.stack : String(error) },
+      'a stream between servers failed',
+    );
+    this.closeWithError(new StreamError('internal-server-error'));
+  }
+
+  /** Counting begins (XEP-0198 3). */
+  protected manage(frame: Frame): boolean {
+    switch (frame.name) {
+      case 'r':
+        if (!this.flow.isCounting) return false;
+        this.flow.inbound.whenReached(() => {
+          if (this.isOpen)
+            this.connection.write(`<a xmlns='${NS.STREAM_MANAGEMENT}' h='${this.flow.inbound.handled}'/>`);
+        });
+        return true;
+      case 'a': {
+        if (!this.flow.isCounting) return false;
+        this.#asked = undefined;
+        this.confirmCount(countOf(frame));
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  /** @throws StreamError */
+  protected confirmCount(count: number): void {
+    if (this.#confirm(count)) return;
+    // XEP-0198 4
+    const application = `<handled-count-too-high xmlns='${NS.STREAM_MANAGEMENT}' h='${count}' send-count='${this.flow.sent}'/>`;
+    throw new StreamError('undefined-condition', 'More was acknowledged than sent', application);
+  }
+
+  /** Goes on with what a broken stream left. @throws StreamError */
+  protected resume(flow: StreamFlow, handled: number): void {
+    this.flow = flow;
+    resumeFlow(flow, handled);
+  }
+
+  /** Takes the peer's `<limits/>` (XEP-0478) out of an element that holds it. */
+  protected takeLimits(frame: Frame): void {
+    const found = frame.children.find(({ name, namespace }) => name === 'limits' && namespace === NS.STREAM_LIMITS);
+    if (found === undefined) return;
+    const bytes = frame.content.slice(found.start, found.end);
+    const limits = parseElement(bytes, scopeWith({ '': NS.SERVER }, frame.others));
+    const maxBytes = Number(limits.child('max-bytes')?.text ?? NaN);
+    // RFC 6120 13.12 asks for 10000 at least; whoever takes nearly nothing is not taken at its word
+    if (maxBytes >= MIN_PEER_BYTES) this.maxBytes = maxBytes;
+  }
+
+  #answersPings(): boolean {
+    const [pair] = this.#sent.values();
+    return pair !== undefined && this.context.events.answersPings(pair.remote);
+  }
+
+  #confirm(count: number): boolean {
+    const confirmed = this.flow.confirm(count);
+    if (confirmed === undefined) return false;
+    toOwners(confirmed, (owner, own) => owner.confirmed(own));
+    return true;
+  }
+
+  #checkOpen(now: number): void {
+    const { idleSeconds, acknowledgementTimeoutSeconds } = this.context.settings;
+    const asked = this.#asked;
+    if (asked !== undefined && now - asked.at > acknowledgementTimeoutSeconds * 1000) {
+      if (this.flow.isCounting || this.#answersPings()) {
+        this.closeSilent();
+        return;
+      }
+      // Nobody ever answers our pings over there. The stream has outlived what was sent by a minute: it has arrived.
+      this.#asked = undefined;
+      this.#confirm(asked.mark);
+    }
+    if (this.flow.unconfirmedCount > 0) {
+      if (this.#asked === undefined) this.#ask(now);
+      return;
+    }
+    if (now - this.#lastStanza > idleSeconds * 1000 && !this.isInUse()) this.close('it was idle');
+  }
+
+  /** The peer has fallen silent: the connection is broken without our having noticed. */
+  protected closeSilent(): void {
+    this.context.log.info(
+      { direction: this.direction, address: this.connection.remoteAddress },
+      'a stream between servers has fallen silent and is given up',
+    );
+    this.connection.destroy();
+    this.#finish('the other server fell silent', true);
+  }
+
+  #ask(now: number): void {
+    const [pair] = this.#sent.values();
+    if (pair === undefined) return;
+    if (this.flow.isCounting) {
+      this.#asked = { id: undefined, mark: 0, at: now };
+      this.connection.write(`<r xmlns='${NS.STREAM_MANAGEMENT}'/>`);
+      return;
+    }
+    // XEP-0199: whoever answers has read everything before
+    const id = `${ARRIVAL_PING}${this.context.randomId()}`;
+    this.#asked = { id, mark: this.flow.sent, at: now };
+    this.connection.write(
+      `<iq from='${toAttribute(pair.local)}' to='${toAttribute(pair.remote)}' type='get' id='${id}'><ping xmlns='${NS.PING}'/></iq>`,
+    );
+  }
+
+  #handleFrame(frame: Frame): void {
+    if (this.isOver) return;
+    if (frame.namespace === NS.STREAMS && frame.name === 'error') {
+      this.#peerError(frame);
+      return;
+    }
+    if (stanzaKind(frame) !== undefined) {
+      // RFC 6120 4.8.3
+      if (frame.namespace !== NS.SERVER) throw new StreamError('invalid-namespace', 'Servers speak jabber:server');
+      if (!this.isAuthenticated) throw new StreamError('not-authorized', 'Prove your domain first');
+      this.#lastStanza = this.#lastHeard;
+      acceptStanza(frame, this.context, this.flow.inbound, this.#received);
+    } else this.handle(frame);
+  }
+
+  #peerError(frame: Frame): void {
+    const condition = frame.children.find(({ namespace, name }) => namespace === NS.STREAM_ERRORS && name !== 'text');
+    this.peerCondition = condition?.name;
+    const reason = `the other server ended the stream with ${condition?.name ?? 'an error'}`;
+    this.context.log.info(
+      { direction: this.direction, address: this.connection.remoteAddress, pairs: this.receivedPairs },
+      reason,
+    );
+    this.close(reason);
+  }
+
+  // For the reader
+
+  get isStopped(): boolean {
+    return this.isBusy || this.#state === 'closed' || this.flow.inbound.isAboveMark;
+  }
+
+  #finish(reason: string, isBroken: boolean): void {
+    if (this.#state === 'closed') return;
+    const wasOver = this.isOver;
+    this.endReason ||= reason;
+    this.#state = 'closed';
+    this.#reader.forget();
+    if (!wasOver) this.#leave(isBroken);
+    this.context.events.ended(this);
+  }
+
+  /** Nothing more is sent: what is not known to have arrived goes back, or waits for a stream that resumes this one. */
+  #leave(isBroken: boolean): void {
+    const { flow } = this;
+    const [pair] = this.#sent.values();
+    const peer = pair?.remote ?? this.receivedPairs[0]?.split('>')[0] ?? '';
+    const isKept = isBroken && flow.resumptionId !== undefined && this.context.events.keep(flow, peer);
+    if (!isKept) toOwners(flow.takeUnconfirmed(), (owner, own) => owner.lost(own));
+    this.#sent.clear();
+    this.#received.clear();
+    this.ended();
+    for (const owner of this.#owners) owner.carrierEnded(this);
+    this.#owners.clear();
+  }
+}
+
+const MIN_PEER_BYTES = 1000;
+const MAX_DEPTH = 100;
+const MAX_ATTRIBUTES = 100;
+
+function toAttribute(domain: string): string {
+  return Buffer.from(domain, 'utf8').toString('latin1');
+}

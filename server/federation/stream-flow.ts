@@ -1,0 +1,95 @@
+import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
+import type { DomainPair } from '../../storage/outboxes.ts';
+import { InboundLedger } from '../routing/receipt.ts';
+import { toOwners, type Parcel } from './parcel.ts';
+
+/**
+ * What went out and came in over a stream between servers, and over those that resumed it (XEP-0198). Without stream
+ * management it counts as well, for what a ping confirms.
+ */
+export class StreamFlow {
+  readonly inbound: InboundLedger;
+  /** Whether acknowledgements are exchanged. */
+  isCounting = false;
+  /** The id by which the stream may be resumed, where it may. */
+  resumptionId: string | undefined;
+  /** How long it may be resumed after a cut. */
+  resumptionMs = 0;
+  /** For whom we opened the stream; undefined where the peer did. */
+  pair: DomainPair | undefined;
+  #unconfirmed: Parcel[] = [];
+  #confirmed = 0;
+
+  /** @param mark how many stanzas may be in work before reading pauses */
+  constructor(mark: number) {
+    this.inbound = new InboundLedger(mark);
+  }
+
+  get unconfirmedCount(): number {
+    return this.#unconfirmed.length;
+  }
+
+  /** How many were sent since counting began, modulo 2^32. */
+  get sent(): number {
+    return (this.#confirmed + this.#unconfirmed.length) >>> 0;
+  }
+
+  /** XEP-0198 3: what was sent before is confirmed by the first acknowledgement as well, which comes behind it. */
+  startCounting(): void {
+    this.#confirmed = -this.#unconfirmed.length >>> 0;
+    this.inbound.restartCount();
+    this.isCounting = true;
+  }
+
+  push(parcel: Parcel): void {
+    this.#unconfirmed.push(parcel);
+  }
+
+  /** Takes what a count confirms out of the queue; undefined where more is confirmed than was sent. */
+  confirm(count: number): readonly Parcel[] | undefined {
+    const number = (count - this.#confirmed) >>> 0;
+    if (number > this.#unconfirmed.length) return undefined;
+    const confirmed = this.#unconfirmed.slice(0, number);
+    this.#unconfirmed = this.#unconfirmed.slice(number);
+    this.#confirmed = count >>> 0;
+    return confirmed;
+  }
+
+  /** Takes the rest: what is not known to have arrived. */
+  takeUnconfirmed(): readonly Parcel[] {
+    const rest = this.#unconfirmed;
+    this.#unconfirmed = [];
+    return rest;
+  }
+}
+
+/** Goes on with what a broken stream left: what it had not confirmed has surely not been taken. @throws StreamError */
+export function resumeFlow(flow: StreamFlow, handled: number): void {
+  const confirmed = flow.confirm(handled);
+  if (confirmed === undefined) {
+    toOwners(flow.takeUnconfirmed(), (owner, own) => owner.lost(own));
+    throw new StreamError('undefined-condition', 'More was acknowledged than sent');
+  }
+  toOwners(confirmed, (owner, own) => owner.confirmed(own));
+  toOwners(flow.takeUnconfirmed(), (owner, own) => owner.givenBack(own));
+}
+
+/** The peer knows no more of a broken stream than, perhaps, how far it had come (XEP-0198 5). */
+export function giveUpFlow(flow: StreamFlow, answer: Frame): void {
+  const handled = otherAttribute(answer, 'h') === undefined ? undefined : flow.confirm(countOf(answer));
+  const rest = flow.takeUnconfirmed();
+  if (handled === undefined) toOwners(rest, (owner, own) => owner.lost(own));
+  else {
+    toOwners(handled, (owner, own) => owner.confirmed(own));
+    toOwners(rest, (owner, own) => owner.givenBack(own));
+  }
+}
+
+/** The attribute h of XEP-0198. @throws StreamError */
+export function countOf(frame: Frame): number {
+  const text = otherAttribute(frame, 'h') ?? '';
+  const count = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+  if (!(count < 2 ** 32)) throw new StreamError('bad-format', 'The attribute h is a number of 32 bits');
+  return count;
+}

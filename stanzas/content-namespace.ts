@@ -1,0 +1,121 @@
+import { attributeValue } from './byte-string.ts';
+import type { Child } from './frame.ts';
+import { NS } from './namespaces.ts';
+
+/*
+ * Re-scoping between the content namespaces (RFC 6120 4.8.3). Inside the server every stanza is of jabber:client. What
+ * inherits its namespace from the root changes with it by itself; what declares it is rewritten here.
+ */
+
+// A first look that is cheap: the rest is done for the few stanzas that name a content namespace at all.
+const MAY_DECLARE_SERVER = /xmlns\s*=\s*["'](?:jabber:server["']|[^"']*&)/;
+const MAY_DECLARE_CLIENT = /xmlns\s*=\s*["'](?:jabber:client["']|[^"']*&)/;
+
+/** Content and child table of a stanza. */
+export interface Scoped {
+  readonly content: string;
+  readonly children: readonly Child[];
+}
+
+/**
+ * The content of a stanza of a jabber:server stream as content of jabber:client. Embedded copies that declare
+ * jabber:server declare jabber:client afterwards.
+ */
+export function fromServerContent({ content, children }: Scoped): Scoped {
+  const edits = MAY_DECLARE_SERVER.test(content) ? declarations(content, NS.SERVER, NS.CLIENT, false) : [];
+  const renamed = children.map((child) => (child.namespace === NS.SERVER ? { ...child, namespace: NS.CLIENT } : child));
+  return apply(edits, content, renamed);
+}
+
+/**
+ * The content of a stanza as it goes to a jabber:server stream: a child that declares jabber:client is one of the stanza's
+ * own and re-scoped; an embedded copy inside an extension keeps what it declares.
+ */
+export function toServerContent(content: string): string {
+  if (!MAY_DECLARE_CLIENT.test(content)) return content;
+  return apply(declarations(content, NS.CLIENT, NS.SERVER, true), content, []).content;
+}
+
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+const DECLARATION = /\sxmlns\s*=\s*(?:'([^']*)'|"([^"]*)")/;
+
+/** Finds the default namespace declarations of one namespace in verified bytes. */
+function declarations(bytes: string, from: string, to: string, onlyOwn: boolean): Edit[] {
+  const edits: Edit[] = [];
+  /** For each open element, whether it and everything around it belongs to the content namespace. */
+  const own: boolean[] = [];
+  let position = 0;
+  for (;;) {
+    const tag = bytes.indexOf('<', position);
+    if (tag < 0) return edits;
+    if (bytes.startsWith('<![CDATA[', tag)) {
+      position = bytes.indexOf(']]>', tag) + 3;
+      continue;
+    }
+    const end = tagEnd(bytes, tag);
+    position = end + 1;
+    if (bytes[tag + 1] === '/') {
+      own.pop();
+      continue;
+    }
+    const isAround = own.at(-1) ?? true;
+    const startTag = bytes.slice(tag, end);
+    const found = DECLARATION.exec(withoutValues(startTag));
+    // The match is looked for where attribute values are blanked out, and read where they are not.
+    const value =
+      found === null ? undefined : /(['"])(.*?)\1$/s.exec(startTag.slice(found.index, found.index + found[0].length));
+    const namespace = value === null || value === undefined ? undefined : attributeValue(value[2] ?? '');
+    const isPrefixed = /^<[^\s/>]*:/.test(startTag);
+    if (namespace === from && (!onlyOwn || isAround)) {
+      const declarationEnd = tag + found!.index + found![0].length;
+      edits.push({ start: declarationEnd - (value![2] ?? '').length - 1, end: declarationEnd - 1, text: to });
+    }
+    const isOwn = isAround && !isPrefixed && (namespace === undefined || namespace === from);
+    if (bytes[end - 1] !== '/') own.push(isOwn);
+  }
+}
+
+/** The start tag with every character of its attribute values but those of xmlns replaced, at the same length. */
+function withoutValues(startTag: string): string {
+  return startTag.replace(
+    /([^\s=]+)(\s*=\s*)('[^']*'|"[^"]*")/g,
+    (whole, name: string, equals: string, value: string) =>
+      name === 'xmlns' ? whole : `${name}${equals}${value[0] ?? ''}${'_'.repeat(value.length - 2)}${value[0] ?? ''}`,
+  );
+}
+
+/** Index of the `>` that ends the tag at `start`; one inside quotes does not. */
+function tagEnd(bytes: string, start: number): number {
+  let position = start + 1;
+  for (;;) {
+    const character = bytes[position];
+    if (character === undefined || character === '>') return position;
+    if (character === '"' || character === "'") position = bytes.indexOf(character, position + 1);
+    if (position < 0) return bytes.length;
+    position++;
+  }
+}
+
+function apply(edits: readonly Edit[], content: string, children: readonly Child[]): Scoped {
+  if (edits.length === 0) return { content, children };
+  let edited = '';
+  let copied = 0;
+  for (const { start, end, text } of edits) {
+    edited += content.slice(copied, start) + text;
+    copied = end;
+  }
+  const moved = (offset: number): number => {
+    let by = 0;
+    for (const { start, end, text } of edits) if (start < offset) by += text.length - (end - start);
+    return offset + by;
+  };
+  return {
+    content: edited + content.slice(copied),
+    children: children.map((child) => ({ ...child, start: moved(child.start), end: moved(child.end) })),
+  };
+}
