@@ -43,12 +43,12 @@ export class SendKeys {
   /** @param position that of the message in its sender's log, whether it is kept there or not */
   putWrites(owner: string, position: number, { hash, stream }: SendKey): Write[] {
     const writer = new RecordWriter(FORMAT).byte(stream === undefined ? ORIGIN_ID : STANZA_ID).bytes(hash);
-    if (stream !== undefined) writer.number(stream.since).text(stream.resource);
+    if (stream !== undefined) writer.number(Math.max(0, stream.since)).text(stream.resource);
     return [{ type: 'put', key: positionKey('sendKeys', owner, position), value: writer.end() }];
   }
 
   closedWrites(owner: string, position: number, { since, resource }: SendStream): Write[] {
-    const value = new RecordWriter(FORMAT).byte(CLOSED).number(since).text(resource).end();
+    const value = new RecordWriter(FORMAT).byte(CLOSED).number(Math.max(0, since)).text(resource).end();
     return [{ type: 'put', key: positionKey('sendKeys', owner, position), value }];
   }
 
