@@ -172,7 +172,8 @@ export class StreamStage {
     environment,
     store,
     log = silentLog,
-    clock = new ManualClock(),
+    // The store keeps when a session began, and no time before 1970.
+    clock = new ManualClock(Date.UTC(2026, 0, 1)),
     people = ['juliet@capulet.example', 'romeo@capulet.example', 'romeo@montague.example'],
   }: StreamStageOptions = {}): Promise<StreamStage> {
     const config = loadConfig({
