@@ -5,16 +5,11 @@ import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
 import { namesDomain } from '../sasl/peer-certificate.ts';
-import { dialbackBytes, dialbackDomains, dialbackError, type DialbackCondition } from './dialback.ts';
-import { isServedHere, type FederationContext, type Verification } from './federation-context.ts';
+import { DialbackAnswers } from './dialback-answers.ts';
+import { isServedHere, type FederationContext } from './federation-context.ts';
+import { answerManagement } from './management-answers.ts';
 import { ServerStream } from './server-stream.ts';
-import { countOf } from './stream-flow.ts';
-
-/** Dialback keys of one stream that are being verified at the same time. */
-const MAX_VERIFYING = 16;
-/** Pairs of domains of one stream (XEP-0220 2.6). */
-const MAX_PAIRS = 1000;
-const RESUMPTION_SECONDS = 300;
+import { limitsElement } from './stream-limits.ts';
 
 /** A stream that another server opened: the receiving entity of RFC 6120, the receiving and authoritative server of XEP-0220. */
 export class IncomingStream extends ServerStream {
@@ -28,8 +23,7 @@ export class IncomingStream extends ServerStream {
   #headerFrom: string | undefined;
   #streamId = '';
   #isBidirectional = false;
-  #verifying = 0;
-  #pairs = 0;
+  readonly #dialback = new DialbackAnswers(this);
   #saslFailures = 0;
   /** Pairs that may be sent over this stream (XEP-0288) and have not been told to who sends them. */
   readonly #sendable: DomainPair[] = [];
@@ -94,19 +88,17 @@ export class IncomingStream extends ServerStream {
         this.takeLimits(frame);
         return;
       case NS.DIALBACK:
-        if (frame.name === 'result') this.#result(frame);
-        else if (frame.name === 'verify') this.#verify(frame);
-        else break;
-        return;
+        if (this.#dialback.take(frame)) return;
+        break;
       case NS.STREAM_MANAGEMENT:
-        if (this.#manage(frame) || this.manage(frame)) return;
+        if (answerManagement(frame, this) || this.acknowledgements.take(frame)) return;
         break;
     }
     throw new StreamError('unsupported-stanza-type', 'This element has no place here');
   }
 
   protected isInUse(): boolean {
-    return this.#verifying > 0;
+    return this.#dialback.areVerifying;
   }
 
   protected overdue(): void {
@@ -117,7 +109,11 @@ export class IncomingStream extends ServerStream {
     // nobody waits for it
   }
 
-  get #isTlsMissing(): boolean {
+  get streamId(): string {
+    return this.#streamId;
+  }
+
+  get isTlsMissing(): boolean {
     return this.context.settings.requireTls && !this.isEncrypted;
   }
 
@@ -126,9 +122,9 @@ export class IncomingStream extends ServerStream {
     if (this.connection.canStartTls) {
       features += `<starttls xmlns='${NS.TLS}'>${this.context.settings.requireTls ? '<required/>' : ''}</starttls>`;
     }
-    if (!this.#isTlsMissing) {
+    if (!this.isTlsMissing) {
       if (!this.isAuthenticated) {
-        if (this.#claimed !== undefined && this.#shows(this.#claimed)) {
+        if (this.#claimed !== undefined && this.shows(this.#claimed)) {
           features += `<mechanisms xmlns='${NS.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>`;
         }
         features += `<bidi xmlns='${NS.BIDI_FEATURE}'/>`;
@@ -136,11 +132,11 @@ export class IncomingStream extends ServerStream {
       // XEP-0220 2.4.2. Stream management is announced before dialback too: no features follow that.
       features += `<dialback xmlns='${NS.DIALBACK_FEATURE}'><errors/></dialback><sm xmlns='${NS.STREAM_MANAGEMENT}'/>`;
     }
-    return `<stream:features>${features}${this.limitsElement()}</stream:features>`;
+    return `<stream:features>${features}${limitsElement(this.context.settings)}</stream:features>`;
   }
 
   /** Whether the certificate of the connection is valid for the domain (RFC 6120 13.7.2). */
-  #shows(domain: string): boolean {
+  shows(domain: string): boolean {
     const { peer } = this.connection.security;
     return peer !== undefined && peer.problem === undefined && namesDomain(peer.names, domain);
   }
@@ -199,7 +195,7 @@ export class IncomingStream extends ServerStream {
       const domain = authzid === undefined ? this.#claimed : domainIn(authzid, this.context);
       if (domain === undefined || domain !== this.#claimed) {
         failed('invalid-authzid', `${authzid ?? 'nobody'} is not where the header comes from`);
-      } else if (!this.#shows(domain) || this.context.policies.of(domain) === 'deny') {
+      } else if (!this.shows(domain) || this.context.policies.of(domain) === 'deny') {
         failed('not-authorized', this.connection.security.peer?.problem ?? `the certificate is not for ${domain}`);
       } else {
         this.connection.write(`<success xmlns='${NS.SASL}'/>`);
@@ -217,97 +213,15 @@ export class IncomingStream extends ServerStream {
     }
   }
 
-  /** XEP-0220 2.2.1: the other server wants to send from its domain to ours. */
-  #result(frame: Frame): void {
-    const { from, to } = dialbackDomains(frame, this.context);
-    if (frame.type !== undefined) {
-      // XEP-0220 3.1: an answer to nothing we asked
-      this.context.log.warn(
-        { address: this.connection.remoteAddress, from, to },
-        'an answer to dialback came that nobody asked for',
-      );
-      return;
-    }
-    const policy = this.context.policies.of(from);
-    if (!isServedHere(this.context, to)) this.#answer(from, to, 'item-not-found');
-    else if (this.#isTlsMissing || policy === 'deny') this.#answer(from, to, 'policy-violation');
-    else if (this.#pairs >= MAX_PAIRS || this.#verifying >= MAX_VERIFYING)
-      this.#answer(from, to, 'resource-constraint');
-    else if (this.#shows(from)) this.#answer(from, to, 'valid', 'certificate');
-    else if (policy === 'certificate' && this.connection.security.peer?.problem !== SERVERS_ONLY) {
-      const problem = this.connection.security.peer?.problem ?? 'it has no certificate for its domain';
-      this.context.log.warn(
-        { domain: from, address: this.connection.remoteAddress, problem },
-        'another server has no valid certificate, and s2s.policy asks for one',
-      );
-      this.#answer(from, to, 'not-authorized');
-    } else {
-      this.#verifying++;
-      const key = textValue(frame.content).trim();
-      void this.context.events.verify({ local: to, remote: from }, this.#streamId, key).then((verification) => {
-        this.#verifying--;
-        if (this.isOpen) this.#answer(from, to, this.#outcome(from, to, verification), 'dialback');
-      });
-    }
-  }
-
-  #outcome(from: string, to: string, verification: Verification): 'valid' | 'invalid' | DialbackCondition {
-    if (verification === 'valid') return 'valid';
-    const facts = { from, to, address: this.connection.remoteAddress };
-    if (verification === 'invalid') {
-      this.context.log.warn(facts, 'another server claims a domain that does not know of it');
-      // XEP-0220 2.2.1: only where it has nothing to lose is the stream closed
-      return this.isAuthenticated ? 'forbidden' : 'invalid';
-    }
+  proved(pair: DomainPair, proof: 'certificate' | 'dialback'): void {
+    const { remote } = pair;
+    this.allowReceiving(pair);
+    this.context.events.proved(remote);
     this.context.log.info(
-      { ...facts, reason: verification.message },
-      'the claim of another server could not be checked',
+      { domain: remote, address: this.connection.remoteAddress, proof },
+      'another server connected',
     );
-    return verification.condition;
-  }
-
-  #answer(remote: string, local: string, outcome: 'valid' | 'invalid' | DialbackCondition, proof = ''): void {
-    const header = { from: local, to: remote };
-    switch (outcome) {
-      case 'valid':
-        this.#pairs++;
-        this.allowReceiving({ local, remote });
-        this.context.events.proved(remote);
-        this.context.log.info(
-          { domain: remote, address: this.connection.remoteAddress, proof },
-          'another server connected',
-        );
-        this.connection.write(dialbackBytes('result', { ...header, type: 'valid' }));
-        if (this.#isBidirectional) this.#maySend(local, remote);
-        return;
-      case 'invalid':
-        this.connection.write(dialbackBytes('result', { ...header, type: 'invalid' }));
-        this.close('the other server could not prove its domain');
-        return;
-      default:
-        this.connection.write(dialbackBytes('result', { ...header, type: 'error' }, dialbackError(outcome)));
-    }
-  }
-
-  /** XEP-0220 2.2.2: another server asks whether a key is one of ours. */
-  #verify(frame: Frame): void {
-    const { from, to } = dialbackDomains(frame, this.context);
-    const { id } = frame;
-    if (frame.type !== undefined) {
-      this.context.log.warn(
-        { address: this.connection.remoteAddress, from, to },
-        'an answer to dialback came that nobody asked for',
-      );
-      return;
-    }
-    if (id === undefined) throw new StreamError('bad-format', 'Which stream is asked about?');
-    const header = { from: to, to: from, id };
-    if (!isServedHere(this.context, to)) {
-      this.connection.write(dialbackBytes('verify', { ...header, type: 'error' }, dialbackError('item-not-found')));
-      return;
-    }
-    const isValid = this.context.keys.isValid(textValue(frame.content), from, to, id);
-    this.connection.write(dialbackBytes('verify', { ...header, type: isValid ? 'valid' : 'invalid' }));
+    if (this.#isBidirectional) this.#maySend(pair.local, remote);
   }
 
   #maySend(local: string | undefined, remote: string): void {
@@ -332,60 +246,9 @@ export class IncomingStream extends ServerStream {
   #announceLater(): void {
     this.context.clock.schedule(50, () => this.#announce());
   }
-
-  /** XEP-0198 3 and 5; returns false for what both sides do alike. */
-  #manage(frame: Frame): boolean {
-    const fail = (condition: string): void =>
-      this.connection.write(
-        `<failed xmlns='${NS.STREAM_MANAGEMENT}'><${condition} xmlns='${NS.STANZA_ERRORS}'/></failed>`,
-      );
-    const { flow } = this;
-    switch (frame.name) {
-      case 'enable': {
-        if (!this.isAuthenticated || flow.isCounting) {
-          fail('unexpected-request');
-          return true;
-        }
-        flow.startCounting();
-        const wish = otherAttribute(frame, 'resume');
-        if (wish !== 'true' && wish !== '1') {
-          this.connection.write(`<enabled xmlns='${NS.STREAM_MANAGEMENT}'/>`);
-          return true;
-        }
-        flow.resumptionId = this.context.randomId();
-        flow.resumptionMs = RESUMPTION_SECONDS * 1000;
-        this.connection.write(
-          `<enabled xmlns='${NS.STREAM_MANAGEMENT}' id='${flow.resumptionId}' resume='true' max='${RESUMPTION_SECONDS}'/>`,
-        );
-        return true;
-      }
-      case 'resume': {
-        const id = otherAttribute(frame, 'previd') ?? '';
-        const peer = this.receivedPairs[0]?.split('>')[0];
-        const kept = peer === undefined || flow.isCounting ? undefined : this.context.events.takeKept(id, peer);
-        if (kept === undefined) {
-          fail(this.isAuthenticated ? 'item-not-found' : 'unexpected-request');
-          return true;
-        }
-        const handled = countOf(frame);
-        this.connection.write(
-          `<resumed xmlns='${NS.STREAM_MANAGEMENT}' previd='${attribute(id)}' h='${kept.inbound.handled}'/>`,
-        );
-        this.resume(kept, handled);
-        return true;
-      }
-      default:
-        return false;
-    }
-  }
 }
 
 const MAX_SASL_FAILURES = 3;
-/**
- * What OpenSSL says of a certificate that is for servers alone (RFC 5280 4.2.1.12), as some public authorities issue now. It
- * proves nothing of who connects, so the other server is connected to, where it is worth what it says.
- */
-const SERVERS_ONLY = 'INVALID_PURPOSE';
 
 function domainIn(text: string | undefined, { jids }: FederationContext): string | undefined {
   try {

@@ -1,26 +1,19 @@
-import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
-import { otherAttribute, type Frame, type StreamHeader } from '../../stanzas/frame.ts';
+import { toByteString } from '../../stanzas/byte-string.ts';
+import type { Frame, StreamHeader } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import { namesDomain } from '../sasl/peer-certificate.ts';
 import type { Connection } from '../streams/connection.ts';
-import { conditionOf, dialbackBytes, dialbackDomains, dialbackError, verificationOf } from './dialback.ts';
+import { dialbackBytes, dialbackDomains, dialbackError } from './dialback.ts';
+import { DialbackRequests, type Awaited } from './dialback-requests.ts';
 import type { FederationContext, Verification } from './federation-context.ts';
-import { toOwners } from './parcel.ts';
+import { ManagementRequests } from './management-requests.ts';
 import { PeerFailure } from './peer-failure.ts';
 import { featuresOf, type PeerFeatures } from './peer-features.ts';
 import { ServerStream } from './server-stream.ts';
-import { countOf, giveUpFlow, type StreamFlow } from './stream-flow.ts';
+import { limitsElement } from './stream-limits.ts';
 
-/** Something the peer has to say first. */
-interface Awaited<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (failure: PeerFailure) => void;
-}
-
-/** Requests of one stream that wait for an answer. */
-const MAX_AWAITED = 100;
 /** How long a stream that only verified something stays for the next question. */
 const LINGER_MS = 10_000;
 
@@ -39,15 +32,15 @@ export class OutgoingStream extends ServerStream {
   #rejectReady: (failure: PeerFailure) => void = () => undefined;
   #featuresAwaited: Awaited<PeerFeatures> | undefined;
   #saslAwaited: Awaited<boolean> | undefined;
-  #managementAwaited: Awaited<Frame> | undefined;
-  readonly #results = new Map<string, Awaited<void>>();
-  readonly #verifications = new Map<string, (verification: Verification) => void>();
+  readonly #dialback: DialbackRequests;
+  readonly #management = new ManagementRequests(this);
   /** Steps that may not run side by side. */
   #negotiation: Promise<unknown> = Promise.resolve();
 
   constructor(connection: Connection, context: FederationContext, pair: DomainPair) {
     super(connection, context);
     this.pair = pair;
+    this.#dialback = new DialbackRequests(context, (bytes) => connection.write(bytes));
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
@@ -74,7 +67,7 @@ export class OutgoingStream extends ServerStream {
       await this.ready;
       if (this.sends(pair)) return;
       await this.#prove(pair);
-      if (!this.flow.isCounting) await this.#startManagement(pair);
+      if (!this.flow.isCounting) await this.#management.start(pair, this.#features?.hasManagement === true);
       if (this.isOver) throw this.#failure();
       this.allowSending(pair);
       // XEP-0288 2.2
@@ -91,24 +84,9 @@ export class OutgoingStream extends ServerStream {
     } catch (error) {
       return error instanceof PeerFailure ? error : new PeerFailure('internal-server-error', String(error));
     }
-    const name = `${pair.local} ${pair.remote} ${streamId}`;
     if (this.isOver) return this.#failure();
-    if (this.#verifications.has(name) || this.#verifications.size >= MAX_AWAITED) {
-      return new PeerFailure('resource-constraint', 'too much is being verified');
-    }
-    const verification = new Promise<Verification>((resolve) => this.#verifications.set(name, resolve));
-    const header = { from: pair.local, to: pair.remote, id: streamId };
-    this.connection.write(dialbackBytes('verify', header, toByteString(escapeAttribute(key))));
-    const { clock, settings } = this.context;
-    const cancel = clock.schedule(settings.negotiationTimeoutSeconds * 1000, () => {
-      this.#verifications.get(name)?.(
-        new PeerFailure('remote-server-timeout', `${pair.remote} does not verify in time`),
-      );
-    });
-    const outcome = await verification;
-    cancel();
-    this.#verifications.delete(name);
-    this.deadline = clock.monotonic() + LINGER_MS;
+    const outcome = await this.#dialback.verify(pair, streamId, key);
+    this.deadline = this.context.clock.monotonic() + LINGER_MS;
     return outcome;
   }
 
@@ -147,21 +125,18 @@ export class OutgoingStream extends ServerStream {
         this.#dialbackCame(frame);
         return;
       case NS.STREAM_MANAGEMENT:
-        if (this.manage(frame)) return;
-        if (this.#managementAwaited === undefined) break;
-        this.#managementAwaited.resolve(frame);
-        this.#managementAwaited = undefined;
-        return;
+        if (this.acknowledgements.take(frame) || this.#management.answered(frame)) return;
+        break;
     }
     throw new StreamError('unsupported-stanza-type', 'This element has no place here');
   }
 
   protected isInUse(): boolean {
-    return this.#verifications.size > 0 || this.#results.size > 0;
+    return this.#dialback.areWaiting;
   }
 
   protected overdue(): void {
-    const isWaiting = this.isInUse() || this.#saslAwaited !== undefined || this.#managementAwaited !== undefined;
+    const isWaiting = this.isInUse() || this.#saslAwaited !== undefined || this.#management.areWaiting;
     if (this.#isReady && !isWaiting) this.close('it was needed no longer');
     else this.closeWithError(new StreamError('connection-timeout', 'The negotiation took too long'));
   }
@@ -169,9 +144,9 @@ export class OutgoingStream extends ServerStream {
   protected ended(): void {
     const failure = this.#failure();
     this.#rejectReady(failure);
-    for (const awaited of [this.#featuresAwaited, this.#saslAwaited, this.#managementAwaited]) awaited?.reject(failure);
-    for (const { reject } of [...this.#results.values()]) reject(failure);
-    for (const resolve of [...this.#verifications.values()]) resolve(failure);
+    for (const awaited of [this.#featuresAwaited, this.#saslAwaited]) awaited?.reject(failure);
+    this.#management.fail(failure);
+    this.#dialback.fail(failure);
   }
 
   /** Why the stream is over, as whoever waited for it should know. */
@@ -259,7 +234,7 @@ export class OutgoingStream extends ServerStream {
     const mayShare = this.context.settings.bidirectional && !this.context.events.isCalledBy(pair.remote);
     if (isFirst && features.isBidirectional && mayShare) {
       this.#isBidirectional = true;
-      this.connection.write(`<bidi xmlns='${NS.BIDI}'>${this.limitsElement()}</bidi>`);
+      this.connection.write(`<bidi xmlns='${NS.BIDI}'>${limitsElement(this.context.settings)}</bidi>`);
     }
     const mayUseExternal =
       isFirst &&
@@ -272,7 +247,7 @@ export class OutgoingStream extends ServerStream {
       const isAccepted = await this.#external(pair.local);
       if (isAccepted) return;
     }
-    await this.#dialback(pair);
+    await this.#dialback.prove(pair, this.#streamId);
   }
 
   /** SASL EXTERNAL (XEP-0178 3); false where the peer refuses. */
@@ -308,28 +283,6 @@ export class OutgoingStream extends ServerStream {
     awaited.resolve(frame.name === 'success');
   }
 
-  #dialback(pair: DomainPair): Promise<void> {
-    const { local, remote } = pair;
-    const name = `${local}>${remote}`;
-    if (this.#results.size >= MAX_AWAITED) {
-      return Promise.reject(new PeerFailure('resource-constraint', `${remote}: too much is being negotiated`));
-    }
-    const { clock, settings, keys } = this.context;
-    const answer = new Promise<void>((resolve, reject) => this.#results.set(name, { resolve, reject }));
-    this.connection.write(
-      dialbackBytes('result', { from: local, to: remote }, keys.key(remote, local, this.#streamId)),
-    );
-    const cancel = clock.schedule(settings.negotiationTimeoutSeconds * 1000, () =>
-      this.#results
-        .get(name)
-        ?.reject(new PeerFailure('remote-server-timeout', `${remote} does not answer to dialback`)),
-    );
-    return answer.finally(() => {
-      cancel();
-      this.#results.delete(name);
-    });
-  }
-
   #dialbackCame(frame: Frame): void {
     const { from, to } = dialbackDomains(frame, this.context);
     if (frame.type === undefined) {
@@ -339,78 +292,13 @@ export class OutgoingStream extends ServerStream {
       this.connection.write(dialbackBytes('result', header, dialbackError('not-acceptable')));
       return;
     }
-    // XEP-0220 3.1: only what was asked for on this very stream counts
-    if (frame.name === 'verify') {
-      const resolve = this.#verifications.get(`${to} ${from} ${frame.id ?? ''}`);
-      if (resolve === undefined) this.#warnUnasked(from, to);
-      else resolve(verificationOf(frame, from));
-      return;
-    }
-    const awaited = this.#results.get(`${to}>${from}`);
-    if (awaited === undefined) this.#warnUnasked(from, to);
-    else if (frame.type === 'valid') awaited.resolve();
-    else {
-      // XEP-0220 2.1.1
-      const condition = frame.type === 'invalid' ? 'internal-server-error' : 'remote-server-timeout';
-      const reason = conditionOf(frame) ?? frame.type;
-      awaited.reject(new PeerFailure(condition, `${from} does not accept ${to}: ${reason}`, { isFinal: true }));
-    }
-  }
-
-  #warnUnasked(from: string, to: string): void {
+    if (this.#dialback.answered(frame, from, to)) return;
     this.context.log.warn(
       { address: this.connection.remoteAddress, from, to },
       'an answer to dialback came that nobody asked for',
     );
   }
-
-  /** XEP-0198 3, 5 */
-  async #startManagement(pair: DomainPair): Promise<void> {
-    const kept = this.context.events.takeKeptOf(pair);
-    if (this.#features?.hasManagement !== true) {
-      if (kept !== undefined) toOwners(kept.takeUnconfirmed(), (owner, own) => owner.lost(own));
-      return;
-    }
-    if (kept !== undefined && (await this.#resumed(kept))) return;
-    const answer = await this.#ask(`<enable xmlns='${NS.STREAM_MANAGEMENT}' resume='true'/>`);
-    if (answer.name !== 'enabled') return;
-    this.flow.startCounting();
-    const wish = otherAttribute(answer, 'resume');
-    if (wish !== 'true' && wish !== '1') return;
-    this.flow.resumptionId = answer.id;
-    this.flow.pair = pair;
-    const seconds = Number(otherAttribute(answer, 'max') ?? DEFAULT_RESUMPTION_SECONDS);
-    this.flow.resumptionMs = Math.min(seconds > 0 ? seconds : 0, MAX_RESUMPTION_SECONDS) * 1000;
-  }
-
-  async #resumed(kept: StreamFlow): Promise<boolean> {
-    const id = toByteString(escapeAttribute(kept.resumptionId ?? ''));
-    let answer: Frame;
-    try {
-      answer = await this.#ask(`<resume xmlns='${NS.STREAM_MANAGEMENT}' previd='${id}' h='${kept.inbound.handled}'/>`);
-    } catch (error) {
-      // Cut again: it may still be resumed by the next one
-      if (!this.context.events.keep(kept, this.pair.remote)) {
-        toOwners(kept.takeUnconfirmed(), (owner, own) => owner.lost(own));
-      }
-      throw error;
-    }
-    if (answer.name !== 'resumed') {
-      giveUpFlow(kept, answer);
-      return false;
-    }
-    this.resume(kept, countOf(answer));
-    return true;
-  }
-
-  #ask(bytes: string): Promise<Frame> {
-    const answer = new Promise<Frame>((resolve, reject) => (this.#managementAwaited = { resolve, reject }));
-    this.connection.write(bytes);
-    return answer;
-  }
 }
 
 /** Stream errors that mean: not with you. Trying again is in vain. */
 const REFUSALS = new Set(['host-unknown', 'host-gone', 'policy-violation', 'not-authorized', 'unsupported-version']);
-const DEFAULT_RESUMPTION_SECONDS = 300;
-const MAX_RESUMPTION_SECONDS = 600;

@@ -1,4 +1,3 @@
-import { parseElement, scopeWith } from '../../stanzas/element.ts';
 import type { Frame, StreamHeader } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import type { ScannerLimits, ScannerSink } from '../../stanzas/scanner.ts';
@@ -7,10 +6,12 @@ import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import type { Connection, ConnectionListener } from '../streams/connection.ts';
 import { RateLimit } from '../streams/rate-limit.ts';
+import { Acknowledgements } from './acknowledgements.ts';
 import type { FederationContext } from './federation-context.ts';
 import { toOwners, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
-import { acceptStanza, ARRIVAL_PING, serverBytes } from './server-stanza.ts';
-import { countOf, resumeFlow, StreamFlow } from './stream-flow.ts';
+import { acceptStanza, serverBytes } from './server-stanza.ts';
+import type { StreamFlow } from './stream-flow.ts';
+import { maxBytesIn, scannerLimits } from './stream-limits.ts';
 import { StreamReader } from './stream-reader.ts';
 
 /** Where a stream stands; which stanzas flow depends on what was proved for each pair of domains. */
@@ -20,12 +21,8 @@ type State =
   | 'closing' // we have closed our side and wait for the peer's
   | 'closed';
 
-/** Stanzas of one stream in work; reading from it pauses above. */
-const MAX_UNPROCESSED = 512;
 /** Output that waits for a slow peer; more stays with the paths. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
-/** After this many stanzas the peer is asked how far it has come, without waiting for the next look at the clock. */
-const ASK_EVERY = 100;
 const CLOSE_TIMEOUT_MS = 5000;
 
 /** What both directions of a stream between servers have in common (RFC 6120 4, 8; XEP-0198, XEP-0288). */
@@ -35,7 +32,6 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   abstract readonly direction: 'incoming' | 'outgoing';
   /** When it began, milliseconds since the epoch. */
   readonly since: number;
-  flow: StreamFlow;
   /** Why it ended, once it has, in words for the operator. */
   endReason = '';
   /** The largest stanza the peer takes (XEP-0478), as far as it has said. */
@@ -47,11 +43,10 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   /** Monotonic milliseconds. */
   protected deadline: number;
   #state: State = 'opening';
+  protected readonly acknowledgements = new Acknowledgements(this);
   readonly #reader: StreamReader;
   #lastHeard: number;
   #lastStanza: number;
-  /** What the peer was asked to confirm and when; undefined while nothing is asked. */
-  #asked: { readonly id: string | undefined; readonly mark: number; readonly at: number } | undefined;
   /** Pairs (`remote>local`) whose stanzas are taken, and those that are sent. */
   readonly #received = new Set<string>();
   readonly #sent = new Map<string, DomainPair>();
@@ -65,7 +60,6 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.since = clock.now();
     this.#lastHeard = this.#lastStanza = clock.monotonic();
     this.deadline = this.#lastHeard + settings.negotiationTimeoutSeconds * 1000;
-    this.flow = new StreamFlow(MAX_UNPROCESSED);
     const rate = new RateLimit(settings.bytesPerSecond, settings.burstBytes, this.#lastHeard);
     this.#reader = new StreamReader({
       connection,
@@ -90,6 +84,11 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   protected abstract ended(): void;
   /** The time for proving something is over. */
   protected abstract overdue(): void;
+
+  /** What went out and came in. */
+  get flow(): StreamFlow {
+    return this.acknowledgements.flow;
+  }
 
   get isEncrypted(): boolean {
     return this.connection.security.encrypted;
@@ -177,9 +176,13 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     const bytes = serverBytes(parcel.stanza);
     this.#lastStanza = this.context.clock.monotonic();
     this.#owners.add(parcel.owner);
-    this.flow.push(parcel);
+    this.acknowledgements.push(parcel);
     this.connection.write(bytes);
-    if (this.#asked === undefined && this.flow.unconfirmedCount % ASK_EVERY === 0) this.#ask(this.#lastStanza);
+    this.acknowledgements.askIfDue(this.#lastStanza);
+  }
+
+  write(bytes: string): void {
+    this.connection.write(bytes);
   }
 
   /** Takes the stanzas of a pair to the other server from now on. */
@@ -194,7 +197,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   }
 
   /** Whether anything was proved at all. */
-  protected get isAuthenticated(): boolean {
+  get isAuthenticated(): boolean {
     return this.#received.size > 0 || this.#sent.size > 0;
   }
 
@@ -247,11 +250,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   /** A ping that this stream sent has been answered. */
   pingAnswered(id: string): boolean {
-    if (this.#asked?.id !== id) return false;
-    const { mark } = this.#asked;
-    this.#asked = undefined;
-    this.#confirm(mark);
-    return true;
+    return this.acknowledgements.pingAnswered(id);
   }
 
   protected waitFor(work: Promise<void>): void {
@@ -280,14 +279,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   }
 
   protected limits(): ScannerLimits {
-    const { maxStanzaBytes, maxStanzaBytesUnauthenticated } = this.context.settings;
-    const maxBytes = this.isAuthenticated ? maxStanzaBytes : maxStanzaBytesUnauthenticated;
-    return { maxBytes, maxDepth: MAX_DEPTH, maxAttributes: MAX_ATTRIBUTES };
-  }
-
-  protected limitsElement(): string {
-    const { maxStanzaBytes, idleSeconds } = this.context.settings;
-    return `<limits xmlns='${NS.STREAM_LIMITS}'><max-bytes>${maxStanzaBytes}</max-bytes><idle-seconds>${idleSeconds}</idle-seconds></limits>`;
+    return scannerLimits(this.context.settings, this.isAuthenticated);
   }
 
   /** Reading has stopped: it goes on when what is in work has become less. */
@@ -314,81 +306,28 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.closeWithError(new StreamError('internal-server-error'));
   }
 
-  /** Counting begins (XEP-0198 3). */
-  protected manage(frame: Frame): boolean {
-    switch (frame.name) {
-      case 'r':
-        if (!this.flow.isCounting) return false;
-        this.flow.inbound.whenReached(() => {
-          if (this.isOpen)
-            this.connection.write(`<a xmlns='${NS.STREAM_MANAGEMENT}' h='${this.flow.inbound.handled}'/>`);
-        });
-        return true;
-      case 'a': {
-        if (!this.flow.isCounting) return false;
-        this.#asked = undefined;
-        this.confirmCount(countOf(frame));
-        return true;
-      }
-      default:
-        return false;
-    }
-  }
-
-  /** @throws StreamError */
-  protected confirmCount(count: number): void {
-    if (this.#confirm(count)) return;
-    // XEP-0198 4
-    const application = `<handled-count-too-high xmlns='${NS.STREAM_MANAGEMENT}' h='${count}' send-count='${this.flow.sent}'/>`;
-    throw new StreamError('undefined-condition', 'More was acknowledged than sent', application);
-  }
-
   /** Goes on with what a broken stream left. @throws StreamError */
-  protected resume(flow: StreamFlow, handled: number): void {
-    this.flow = flow;
-    resumeFlow(flow, handled);
+  resume(flow: StreamFlow, handled: number): void {
+    this.acknowledgements.resume(flow, handled);
   }
 
   /** Takes the peer's `<limits/>` (XEP-0478) out of an element that holds it. */
   protected takeLimits(frame: Frame): void {
-    const found = frame.children.find(({ name, namespace }) => name === 'limits' && namespace === NS.STREAM_LIMITS);
-    if (found === undefined) return;
-    const bytes = frame.content.slice(found.start, found.end);
-    const limits = parseElement(bytes, scopeWith({ '': NS.SERVER }, frame.others));
-    const maxBytes = Number(limits.child('max-bytes')?.text ?? NaN);
-    // RFC 6120 13.12 asks for 10000 at least; whoever takes nearly nothing is not taken at its word
-    if (maxBytes >= MIN_PEER_BYTES) this.maxBytes = maxBytes;
-  }
-
-  #answersPings(): boolean {
-    const [pair] = this.#sent.values();
-    return pair !== undefined && this.context.events.answersPings(pair.remote);
-  }
-
-  #confirm(count: number): boolean {
-    const confirmed = this.flow.confirm(count);
-    if (confirmed === undefined) return false;
-    toOwners(confirmed, (owner, own) => owner.confirmed(own));
-    return true;
+    this.maxBytes = maxBytesIn(frame) ?? this.maxBytes;
   }
 
   #checkOpen(now: number): void {
-    const { idleSeconds, acknowledgementTimeoutSeconds } = this.context.settings;
-    const asked = this.#asked;
-    if (asked !== undefined && now - asked.at > acknowledgementTimeoutSeconds * 1000) {
-      if (this.flow.isCounting || this.#answersPings()) {
+    switch (this.acknowledgements.check(now)) {
+      case 'silent':
         this.closeSilent();
         return;
-      }
-      // Nobody ever answers our pings over there. The stream has outlived what was sent by a minute: it has arrived.
-      this.#asked = undefined;
-      this.#confirm(asked.mark);
+      case 'waiting':
+        return;
+      case 'settled':
+        if (now - this.#lastStanza > this.context.settings.idleSeconds * 1000 && !this.isInUse()) {
+          this.close('it was idle');
+        }
     }
-    if (this.flow.unconfirmedCount > 0) {
-      if (this.#asked === undefined) this.#ask(now);
-      return;
-    }
-    if (now - this.#lastStanza > idleSeconds * 1000 && !this.isInUse()) this.close('it was idle');
   }
 
   /** The peer has fallen silent: the connection is broken without our having noticed. */
@@ -399,22 +338,6 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     );
     this.connection.destroy();
     this.#finish('the other server fell silent', true);
-  }
-
-  #ask(now: number): void {
-    const [pair] = this.#sent.values();
-    if (pair === undefined) return;
-    if (this.flow.isCounting) {
-      this.#asked = { id: undefined, mark: 0, at: now };
-      this.connection.write(`<r xmlns='${NS.STREAM_MANAGEMENT}'/>`);
-      return;
-    }
-    // XEP-0199: whoever answers has read everything before
-    const id = `${ARRIVAL_PING}${this.context.randomId()}`;
-    this.#asked = { id, mark: this.flow.sent, at: now };
-    this.connection.write(
-      `<iq from='${toAttribute(pair.local)}' to='${toAttribute(pair.remote)}' type='get' id='${id}'><ping xmlns='${NS.PING}'/></iq>`,
-    );
   }
 
   #handleFrame(frame: Frame): void {
@@ -472,12 +395,4 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     for (const owner of this.#owners) owner.carrierEnded(this);
     this.#owners.clear();
   }
-}
-
-const MIN_PEER_BYTES = 1000;
-const MAX_DEPTH = 100;
-const MAX_ATTRIBUTES = 100;
-
-function toAttribute(domain: string): string {
-  return Buffer.from(domain, 'utf8').toString('latin1');
 }

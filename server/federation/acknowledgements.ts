@@ -1,0 +1,137 @@
+import type { Frame } from '../../stanzas/frame.ts';
+import { toByteString } from '../../stanzas/byte-string.ts';
+import { NS } from '../../stanzas/namespaces.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
+import type { DomainPair } from '../../storage/outboxes.ts';
+import type { FederationContext } from './federation-context.ts';
+import { toOwners, type Parcel } from './parcel.ts';
+import { ARRIVAL_PING } from './server-stanza.ts';
+import { countOf, resumeFlow, StreamFlow } from './stream-flow.ts';
+
+/** Stanzas of one stream in work; reading from it pauses above. */
+const MAX_UNPROCESSED = 512;
+/** After this many stanzas the peer is asked how far it has come, without waiting for the next look at the clock. */
+const ASK_EVERY = 100;
+
+/** What was asked, and when (monotonic milliseconds): by `<r/>`, or by a ping behind what was sent. */
+interface Question {
+  readonly id: string | undefined;
+  readonly mark: number;
+  readonly at: number;
+}
+
+/** The stream whose acknowledgements they are. */
+export interface AcknowledgedStream {
+  readonly isOpen: boolean;
+  readonly context: FederationContext;
+  readonly sentPairs: readonly DomainPair[];
+  write(bytes: string): void;
+}
+
+/** How a stream and its peer tell each other how far they have come: by XEP-0198, or by pings where the peer has not that. */
+export class Acknowledgements {
+  flow = new StreamFlow(MAX_UNPROCESSED);
+  readonly #stream: AcknowledgedStream;
+  #asked: Question | undefined;
+
+  constructor(stream: AcknowledgedStream) {
+    this.#stream = stream;
+  }
+
+  /** Counts a stanza that is sent; `askIfDue` follows when it has been written. */
+  push(parcel: Parcel): void {
+    this.flow.push(parcel);
+  }
+
+  /** @param now monotonic milliseconds */
+  askIfDue(now: number): void {
+    if (this.#asked === undefined && this.flow.unconfirmedCount % ASK_EVERY === 0) this.#ask(now);
+  }
+
+  /** Takes `<r/>` and `<a/>`; false for anything else (XEP-0198 4). @throws StreamError */
+  take(frame: Frame): boolean {
+    if (!this.flow.isCounting) return false;
+    switch (frame.name) {
+      case 'r':
+        this.flow.inbound.whenReached(() => {
+          if (!this.#stream.isOpen) return;
+          this.#stream.write(`<a xmlns='${NS.STREAM_MANAGEMENT}' h='${this.flow.inbound.handled}'/>`);
+        });
+        return true;
+      case 'a':
+        this.#asked = undefined;
+        this.#confirmCount(countOf(frame));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** A ping has been answered; returns whether it was one of this stream. */
+  pingAnswered(id: string): boolean {
+    if (this.#asked?.id !== id) return false;
+    const { mark } = this.#asked;
+    this.#asked = undefined;
+    this.#confirm(mark);
+    return true;
+  }
+
+  /** Goes on with what a broken stream left. @throws StreamError */
+  resume(flow: StreamFlow, handled: number): void {
+    this.flow = flow;
+    resumeFlow(flow, handled);
+  }
+
+  /**
+   * Looks at the clock. `silent`: the peer owes an answer for too long; `waiting`: something is unconfirmed.
+   * @param now monotonic milliseconds
+   */
+  check(now: number): 'silent' | 'waiting' | 'settled' {
+    const asked = this.#asked;
+    if (asked !== undefined && now - asked.at > this.#stream.context.settings.acknowledgementTimeoutSeconds * 1000) {
+      if (this.flow.isCounting || this.#answersPings()) return 'silent';
+      // Nobody ever answers our pings over there. The stream has outlived what was sent by a minute: it has arrived.
+      this.#asked = undefined;
+      this.#confirm(asked.mark);
+    }
+    if (this.flow.unconfirmedCount === 0) return 'settled';
+    if (this.#asked === undefined) this.#ask(now);
+    return 'waiting';
+  }
+
+  /** @throws StreamError */
+  #confirmCount(count: number): void {
+    if (this.#confirm(count)) return;
+    // XEP-0198 4
+    const application = `<handled-count-too-high xmlns='${NS.STREAM_MANAGEMENT}' h='${count}' send-count='${this.flow.sent}'/>`;
+    throw new StreamError('undefined-condition', 'More was acknowledged than sent', application);
+  }
+
+  #confirm(count: number): boolean {
+    const confirmed = this.flow.confirm(count);
+    if (confirmed === undefined) return false;
+    toOwners(confirmed, (owner, own) => owner.confirmed(own));
+    return true;
+  }
+
+  #answersPings(): boolean {
+    const [pair] = this.#stream.sentPairs;
+    return pair !== undefined && this.#stream.context.events.answersPings(pair.remote);
+  }
+
+  #ask(now: number): void {
+    const [pair] = this.#stream.sentPairs;
+    if (pair === undefined) return;
+    if (this.flow.isCounting) {
+      this.#asked = { id: undefined, mark: 0, at: now };
+      this.#stream.write(`<r xmlns='${NS.STREAM_MANAGEMENT}'/>`);
+      return;
+    }
+    // XEP-0199: whoever answers has read everything before
+    const id = `${ARRIVAL_PING}${this.#stream.context.randomId()}`;
+    this.#asked = { id, mark: this.flow.sent, at: now };
+    this.#stream.write(
+      `<iq from='${toByteString(pair.local)}' to='${toByteString(pair.remote)}' type='get' id='${id}'><ping xmlns='${NS.PING}'/></iq>`,
+    );
+  }
+}
