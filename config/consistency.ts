@@ -1,5 +1,6 @@
 import { isIPv4 } from 'node:net';
 
+import { componentContradictions } from './external-components.ts';
 import { configuredListeners } from './listeners.ts';
 import type { Config } from './options.ts';
 
@@ -22,6 +23,7 @@ export function contradictions(config: Config, sound: (path: string) => boolean)
     ...rotationAfterExpiry(config, sound),
     ...sharedPorts(config, sound),
     ...uncovered(config, sound),
+    ...componentContradictions(config, sound),
   ];
 }
 

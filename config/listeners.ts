@@ -20,7 +20,7 @@ export function federates({ s2s, domains }: Pick<Config, 's2s' | 'domains'>): bo
 
 /** Every place where the server listens. */
 export function configuredListeners(config: Config): readonly ConfiguredListener[] {
-  const { c2s, s2s, http, operations } = config;
+  const { c2s, s2s, http, operations, components } = config;
   const ofServers = { addresses: s2s.addresses, addressOption: 's2s.addresses' };
   const ofClients = { addresses: c2s.addresses, addressOption: 'c2s.addresses' };
   return [
@@ -46,5 +46,16 @@ export function configuredListeners(config: Config): readonly ConfiguredListener
       addresses: [operations.address],
       addressOption: 'operations.address',
     },
+    ...(components.external.length === 0
+      ? []
+      : [
+          {
+            name: 'component',
+            port: components.port,
+            portOption: 'components.port',
+            addresses: components.addresses,
+            addressOption: 'components.addresses',
+          },
+        ]),
   ];
 }

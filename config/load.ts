@@ -175,6 +175,15 @@ function resolvePaths(
       key: resolve(base, key),
     })),
   );
+  const components = values.get('components.external') as Config['components']['external'];
+  const componentBase = baseOf('components.external');
+  resolved.set(
+    'components.external',
+    components.map((component) => ({
+      ...component,
+      secret_file: component.secret_file === '' ? '' : resolve(componentBase, component.secret_file),
+    })),
+  );
   return resolved;
 }
 

@@ -10,6 +10,8 @@ import type { Module, ServiceClass } from './module.ts';
 import { loadModules } from './module-loader.ts';
 import { Acceptance } from './routing/acceptance.ts';
 import { BindFeatures } from './routing/bind-features.ts';
+import { Components } from './routing/components.ts';
+import { PendingRequests } from './routing/pending-requests.ts';
 import { ArchiveIds } from './routing/archive-ids.ts';
 import { IqTable } from './routing/iq-table.ts';
 import { MessageDelivery } from './routing/message-delivery.ts';
@@ -46,6 +48,7 @@ export interface Core {
   readonly pipeline: Pipeline;
   readonly iq: IqTable;
   readonly acceptance: Acceptance;
+  readonly components: Components;
   readonly resumable: ResumableSessions;
   readonly streamFeatures: readonly (() => Element)[];
   readonly bindFeatures: BindFeatures;
@@ -90,14 +93,22 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     isLocalDomain,
     refuse,
   });
+  const pending = new PendingRequests({ clock, randomId });
   const router: Router = new Router({
     domains,
     table,
     pipeline,
     iq,
     acceptance,
+    pending,
     log,
     overflowError: () => new StreamError('resource-constraint', 'Too much waits for this client'),
+  });
+  const components = new Components({
+    external: config.components.external,
+    domains: config.domains,
+    router,
+    clock,
   });
   const features = new Features();
   const streamFeatures: (() => Element)[] = [];
@@ -108,6 +119,8 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   const sessionClient = new Slot<string>(sessionSlots, () => '', asText);
   const services = new Map<ServiceClass, object>([
     [Features, features],
+    [Components, components],
+    [PendingRequests, pending],
     [Absences, new Absences({ storage, accountSlots, clock, log })],
     [Rosters, new Rosters({ storage, accountSlots, clock })],
     [RosterPushes, new RosterPushes(sessionSlots)],
@@ -160,6 +173,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     pipeline,
     iq,
     acceptance,
+    components,
     resumable,
     streamFeatures,
     bindFeatures,

@@ -2,6 +2,7 @@ import type { Module } from './module.ts';
 import { capabilities } from './modules/capabilities.ts';
 import { clientState } from './modules/client-state.ts';
 import { carbons } from './modules/carbons.ts';
+import { components } from './modules/components.ts';
 import { contactAddresses } from './modules/contact-addresses.ts';
 import { disco } from './modules/disco.ts';
 import { messageArchive } from './modules/message-archive/message-archive.ts';
@@ -26,6 +27,7 @@ export const MODULES: readonly Module[] = [
   disco, // describes what the modules around it declare; asked only once all are set up
   capabilities,
   contactAddresses,
+  components,
   ping,
   version,
   time,

@@ -7,6 +7,7 @@ import { StreamError } from '../stanzas/stream-error.ts';
 import type { Storage } from '../storage/storage.ts';
 import type {
   AccountChange,
+  ComponentSummary,
   OperatorMessage,
   ServerInspection,
   ServerOperations,
@@ -93,6 +94,15 @@ export class RunningOperations implements ServerOperations {
       priority: session.priority,
       secure: session.stream?.isSecure ?? false,
       queuedStanzas: session.unconfirmedCount,
+    }));
+  }
+
+  components(): ComponentSummary[] {
+    return [...this.#parts.core.components.all()].map(({ settings, link, since }) => ({
+      domain: settings.domain,
+      address: link?.remoteAddress,
+      since,
+      counts: link?.counts ?? { queued: 0, received: 0, delivered: 0 },
     }));
   }
 

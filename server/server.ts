@@ -23,6 +23,8 @@ import { Tokens } from './sasl/tokens.ts';
 import { endFederation, endStreams } from './shutdown.ts';
 import { Admission } from './streams/admission.ts';
 import { ClientStream } from './streams/client-stream.ts';
+import { ComponentListener } from './streams/component-listener.ts';
+import { readComponentSecrets } from './streams/component-secrets.ts';
 import type { Connection } from './streams/connection.ts';
 import { Flusher } from './streams/flusher.ts';
 import { Listener } from './streams/listener.ts';
@@ -40,6 +42,8 @@ export interface ServerOptions {
   readonly storage?: Storage;
   /** Errors that nothing caught, counted by who owns the process. */
   readonly faults?: Faults;
+  /** Where secrets of components may stand; that of the process unless given. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 export interface RunningServer {
@@ -62,6 +66,7 @@ const DAY_MS = 24 * HOUR_MS;
 /** Starts a server. Rejects with an Error that says what to do, and leaves nothing open then. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, log, clock = systemClock, faults = new Faults(clock) } = options;
+  const secrets = readComponentSecrets(config.components.external, options.environment ?? process.env);
   const startedAt = clock.now();
   const certificates = await certificatesOf(config, clock, log);
   const reportError = (error: unknown): void => log.error({ err: error }, 'a listener of a commit failed');
@@ -90,6 +95,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const listening = [
       ...(await listen(config, clock, log, contexts, context, opened, () => healthOf(storage, faults))),
     ];
+    const components = new ComponentListener({ ...context, components: core.components, secrets });
+    opened.push(components);
+    listening.push(...(await components.listen()));
     const federation = await federate(config, storage, clock, log, core, contexts);
     if (federation !== undefined) {
       opened.push(federation);
@@ -105,6 +113,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       if (!isChecking) return;
       const now = clock.monotonic();
       for (const stream of streams) stream.check(now);
+      components.check(now);
       core.resumable.expire();
       context.logins.expire();
       federation?.federation.check(now);
@@ -116,6 +125,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const shutDown = async (): Promise<void> => {
       // In one turn, so that nothing comes in between: nobody more is accepted, and nothing more is read.
       const closed = Promise.all(opened.map((resource) => resource.close()));
+      // While clients are still there to hear what comes back.
+      await components.endStreams();
       await endStreams(streams, core.table.sessions(), storage.commit, clock);
       if (federation !== undefined) await endFederation(federation.federation, clock);
       await closed;

@@ -8,8 +8,11 @@ import { NS } from './namespaces.ts';
  */
 
 // A first look that is cheap: the rest is done for the few stanzas that name a content namespace at all.
-const MAY_DECLARE_SERVER = /xmlns\s*=\s*["'](?:jabber:server["']|[^"']*&)/;
+const MAY_DECLARE_SERVER = /xmlns\s*=\s*["'](?:jabber:(?:server|component:accept)["']|[^"']*&)/;
 const MAY_DECLARE_CLIENT = /xmlns\s*=\s*["'](?:jabber:client["']|[^"']*&)/;
+
+/** What a stream that is none of a client's may have as its content namespace. */
+type ServerNamespace = typeof NS.SERVER | typeof NS.COMPONENT;
 
 /** Content and child table of a stanza. */
 export interface Scoped {
@@ -18,22 +21,22 @@ export interface Scoped {
 }
 
 /**
- * The content of a stanza of a jabber:server stream as content of jabber:client. Embedded copies that declare
- * jabber:server declare jabber:client afterwards.
+ * The content of a stanza of another server's or a component's stream as content of jabber:client. Embedded copies that
+ * declare the namespace of that stream declare jabber:client afterwards.
  */
-export function fromServerContent({ content, children }: Scoped): Scoped {
-  const edits = MAY_DECLARE_SERVER.test(content) ? declarations(content, NS.SERVER, NS.CLIENT, false) : [];
-  const renamed = children.map((child) => (child.namespace === NS.SERVER ? { ...child, namespace: NS.CLIENT } : child));
+export function fromServerContent({ content, children }: Scoped, namespace: ServerNamespace = NS.SERVER): Scoped {
+  const edits = MAY_DECLARE_SERVER.test(content) ? declarations(content, namespace, NS.CLIENT, false) : [];
+  const renamed = children.map((child) => (child.namespace === namespace ? { ...child, namespace: NS.CLIENT } : child));
   return apply(edits, content, renamed);
 }
 
 /**
- * The content of a stanza as it goes to a jabber:server stream: a child that declares jabber:client is one of the stanza's
+ * The content of a stanza as it goes to another server or a component: a child that declares jabber:client is one of the stanza's
  * own and re-scoped; an embedded copy inside an extension keeps what it declares.
  */
-export function toServerContent(content: string): string {
+export function toServerContent(content: string, namespace: ServerNamespace = NS.SERVER): string {
   if (!MAY_DECLARE_CLIENT.test(content)) return content;
-  return apply(declarations(content, NS.CLIENT, NS.SERVER, true), content, []).content;
+  return apply(declarations(content, NS.CLIENT, namespace, true), content, []).content;
 }
 
 interface Edit {

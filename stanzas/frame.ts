@@ -38,7 +38,7 @@ export interface Frame {
 
 /** The opening tag of a stream (RFC 6120 4.7), or `<open/>` of RFC 7395. */
 export interface StreamHeader {
-  /** The default namespace of the stream: `jabber:client` or `jabber:server`. */
+  /** The default namespace of the stream: `jabber:client`, `jabber:server` or `jabber:component:accept`. */
   readonly contentNamespace: string;
   readonly to: string | undefined;
   readonly from: string | undefined;

@@ -2,6 +2,7 @@
 export const NS = {
   CLIENT: 'jabber:client',
   SERVER: 'jabber:server',
+  COMPONENT: 'jabber:component:accept', // XEP-0114
   XML: 'http://www.w3.org/XML/1998/namespace',
   XMLNS: 'http://www.w3.org/2000/xmlns/',
   // RFC 6120

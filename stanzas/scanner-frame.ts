@@ -68,6 +68,9 @@ export function makeFrame(scan: ElementScan, bytes: Buffer, end: number): Frame 
   };
 }
 
+/** RFC 6120 4.8.2, XEP-0114; '' where each element declares its own. */
+const CONTENT_NAMESPACES: ReadonlySet<string> = new Set(['', NS.CLIENT, NS.SERVER, NS.COMPONENT]);
+
 /** What a stream header says, and what it means for the elements inside the stream. */
 export interface OpenedStream {
   readonly header: StreamHeader;
@@ -91,7 +94,7 @@ export function makeOpenedStream(scan: ElementScan, bytes: Buffer, end: number):
   // RFC 6120 4.8.2: another default than the stream's own namespace, or none
   const declared = record.contentNamespace;
   const contentNamespace = isPrefixed ? declared : '';
-  if (contentNamespace !== '' && contentNamespace !== NS.CLIENT && contentNamespace !== NS.SERVER) {
+  if (!CONTENT_NAMESPACES.has(contentNamespace)) {
     throw new StreamError('invalid-namespace', 'The content namespace is not supported'); // RFC 6120 4.9.3.10
   }
   const prefixes = record.bindings?.toMap() ?? new Map<string, string>();

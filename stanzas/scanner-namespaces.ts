@@ -31,7 +31,7 @@ export const AROUND_DOCUMENT: Surroundings = Object.freeze({
 export const AROUND_HEADER: Surroundings = Object.freeze({ ...AROUND_DOCUMENT, expectsHeader: true });
 
 // One object each for nearly every stream there is.
-const COMMON: readonly Surroundings[] = [NS.CLIENT, NS.SERVER].map((defaultNamespace) =>
+const COMMON: readonly Surroundings[] = [NS.CLIENT, NS.SERVER, NS.COMPONENT].map((defaultNamespace) =>
   Object.freeze({
     defaultNamespace,
     prefixes: new Map([['stream', NS.STREAMS]]),
@@ -131,7 +131,7 @@ export function resolvePrefix(
 
 function refuseContentNamespace(namespace: string): void {
   // RFC 6120 4.8.5
-  if (namespace === NS.CLIENT || namespace === NS.SERVER) {
+  if (namespace === NS.CLIENT || namespace === NS.SERVER || namespace === NS.COMPONENT) {
     throw new StreamError('bad-namespace-prefix', 'The content namespace is bound to a prefix');
   }
 }

@@ -16,6 +16,7 @@ import { openExecutor } from './executor.ts';
 import { CommandError, EXIT_CODE_MEANINGS, EXIT_CODES, type FailureCode } from './exit-codes.ts';
 import { readNewPassword, type PasswordSource } from './password-input.ts';
 import { addArchiveCommands } from './archive-commands.ts';
+import { addComponentCommands } from './component-commands.ts';
 import { addServerStreamCommands } from './server-stream-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
 import { addTransferCommands } from './transfer-commands.ts';
@@ -140,6 +141,7 @@ function program({ version, start }: CommandLineOptions): CommandLine {
   addTokenCommands(line, run);
   addArchiveCommands(line, run, (command, input) => perform(command, input, config()));
   addServerStreamCommands(line, run);
+  addComponentCommands(line, run);
   const session = line.command('session').description('sessions of the running server');
   session
     .command('list')

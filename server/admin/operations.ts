@@ -1,5 +1,6 @@
 import type { Config } from '../../config/options.ts';
 import type { Storage } from '../../storage/storage.ts';
+import type { ComponentCounts } from '../routing/component.ts';
 import type { ServerStreamSummary, WaitingSummary } from '../federation/federation-summary.ts';
 
 /** One session of the running server, as an operator sees it. */
@@ -17,6 +18,16 @@ export interface SessionSummary {
   readonly secure: boolean;
   /** Stanzas the client has not taken yet. */
   readonly queuedStanzas: number;
+}
+
+/** An external component that is configured. */
+export interface ComponentSummary {
+  readonly domain: string;
+  /** Where it connects from; undefined while it is away. */
+  readonly address: string | undefined;
+  /** Since when it is connected or away, milliseconds since the epoch. */
+  readonly since: number;
+  readonly counts: ComponentCounts;
 }
 
 /** The state of the running server. */
@@ -73,6 +84,7 @@ export interface ServerOperations {
   status(): ServerStatus;
   inspect(): ServerInspection;
   sessions(): SessionSummary[];
+  components(): ComponentSummary[];
   /** Ends the session of a full JID, or all of a bare JID; returns how many ended. */
   kick(jid: string, reason: string): number;
   /** Ends the sessions that these clients of an account have bound, by the names of their tokens; returns how many ended. */

@@ -13,6 +13,7 @@ import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
 import { isRefusedToStrangers } from './delivery.ts';
 import type { IqTable, SelfIqRequest } from './iq-table.ts';
 import { isKnownPresence, isOfPresence, isProbe, sentPresenceKind } from './presence-kinds.ts';
+import type { PendingRequests } from './pending-requests.ts';
 import { amend, runScreens, Unanswered, type Pipeline, type ReceivedPresence } from './pipeline.ts';
 import type { Receipt } from './receipt.ts';
 import type { Session } from './session.ts';
@@ -29,6 +30,7 @@ export interface RouterOptions {
   readonly pipeline: Pipeline;
   readonly iq: IqTable;
   readonly acceptance: Acceptance;
+  readonly pending: PendingRequests;
   readonly log: Log;
   /** Ends the session's stream because its client reads too slowly. */
   readonly overflowError: () => StreamError;
@@ -304,6 +306,7 @@ export class Router implements AccountEvents {
     }
     // RFC 6121 8.5.2.1.3: the server answers on behalf of the account
     if (stanza.type !== 'get' && stanza.type !== 'set') {
+      this.#options.pending.answer(stanza);
       receipt?.settle();
       return;
     }
@@ -333,6 +336,7 @@ export class Router implements AccountEvents {
   #receiveAtServer({ stanza, receipt }: Inbound): void {
     void this.#guarded(stanza, receipt, () => {
       if (stanza.kind === 'presence' || (stanza.kind === 'iq' && stanza.type !== 'get' && stanza.type !== 'set')) {
+        if (stanza.kind === 'iq') this.#options.pending.answer(stanza);
         receipt?.settle();
         return;
       }

@@ -15,7 +15,7 @@ export class Features {
   readonly #features: Record<DiscoTarget, Set<string>> = { server: new Set(), account: new Set() };
   readonly #identities: Record<DiscoTarget, Identity[]> = { server: [], account: [] };
   readonly #extensions: (() => Element | undefined)[] = [];
-  readonly #items: { readonly jid: string; readonly name: string }[] = [];
+  readonly #items: { readonly jid: string; readonly name: () => string | undefined }[] = [];
 
   addFeature(feature: string, targets: readonly DiscoTarget[]): void {
     for (const target of targets) this.#features[target].add(feature);
@@ -31,7 +31,7 @@ export class Features {
   }
 
   /** A service of this server, listed among its items. */
-  addItem(jid: string, name: string): void {
+  addItem(jid: string, name: () => string | undefined): void {
     this.#items.push({ jid, name });
   }
 
@@ -58,7 +58,7 @@ export class Features {
       'query',
       NS.DISCO_ITEMS,
       {},
-      ...this.#items.map((item) => element('item', NS.DISCO_ITEMS, { ...item })),
+      ...this.#items.map((item) => element('item', NS.DISCO_ITEMS, { jid: item.jid, name: item.name() })),
     );
   }
 }

@@ -22,7 +22,7 @@ export interface AdmissionLimits {
 export interface AdmissionOptions {
   readonly limits: AdmissionLimits;
   /** Where the limits stand in the configuration. */
-  readonly section?: 'c2s' | 's2s';
+  readonly section?: 'c2s' | 's2s' | 'components';
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -63,7 +63,7 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     this.#scanner = new Scanner(this.#limits());
     const { c2s } = context.config;
     this.#timeouts = new StreamTimeouts(c2s, context.clock.monotonic());
-    this.#intake = new StreamIntake(this, context);
+    this.#intake = new StreamIntake(this, context, c2s);
     context.streams.add(this);
     connection.listener = this;
   }

@@ -3,7 +3,13 @@ import type { Connection } from './connection.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { StreamContext } from './stream-context.ts';
 
-type IntakeContext = Pick<StreamContext, 'clock' | 'commit' | 'config'>;
+type IntakeContext = Pick<StreamContext, 'clock' | 'commit'>;
+
+/** How fast the stream may send; 0: any amount. */
+export interface IntakeRate {
+  readonly bytesPerSecond: number;
+  readonly burstBytes: number;
+}
 
 /** Who is fed by an intake. */
 export interface IntakeOwner {
@@ -33,9 +39,8 @@ export class StreamIntake {
   #isThrottled = false;
   #held: Buffer[] = [];
 
-  constructor(owner: IntakeOwner, context: IntakeContext) {
-    const { clock, config } = context;
-    const { bytesPerSecond, burstBytes } = config.c2s;
+  constructor(owner: IntakeOwner, context: IntakeContext, { bytesPerSecond, burstBytes }: IntakeRate) {
+    const { clock } = context;
     this.#owner = owner;
     this.#context = context;
     this.#rate = bytesPerSecond === 0 ? undefined : new RateLimit(bytesPerSecond, burstBytes, clock.monotonic());

@@ -3,7 +3,7 @@ import type { Config } from '../../config/options.ts';
 type Limits = Pick<
   Config['c2s'],
   'authenticationTimeoutSeconds' | 'closeTimeoutSeconds' | 'idleSeconds' | 'pingTimeoutSeconds'
->;
+>; // config.components has these as well
 
 /** What a silence calls for (RFC 6120 4.6). */
 export type Silence = 'bearable' | 'worth a ping' | 'too long';

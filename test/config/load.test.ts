@@ -136,7 +136,7 @@ describe('config/load', () => {
       ].join('\n');
       expect(refusal(toml, { POSTHORN_HTTP_PORT: 'many', POSTHORN_HTPP_TLS: 'true' })).to.deep.equal([
         'posthorn.toml:2: domains[1]: found "no host", must be a host name such as "capulet.example", or an IP address',
-        'posthorn.toml:3: port: found an unknown option, did you mean c2s.port or s2s.port or http.port or operations.port?',
+        'posthorn.toml:3: port: found an unknown option, did you mean c2s.port or s2s.port or http.port or components.port or operations.port?',
         'posthorn.toml:5: c2s.port: found "abc", must be a port from 0 to 65535 (0: any free one), or false for no such listener',
         'posthorn.toml:6: c2s.tls_prot: found an unknown option, did you mean tls_port?',
         'posthorn.toml:9: c2s.addresses[1]: found "localhost", must be an IP address such as "127.0.0.1" or "::"',

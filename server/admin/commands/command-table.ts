@@ -1,6 +1,7 @@
 import type { AnyCommand } from '../command.ts';
 import { backupBegin, backupProgress } from './backup.ts';
 import { archiveErase, archiveExport, archiveLimit, archiveShow } from './archives.ts';
+import { componentList } from './components.ts';
 import { inspect, pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
 import { s2sClose, s2sConnect, s2sList } from './server-streams.ts';
 import { tokenList, tokenRevoke } from './tokens.ts';
@@ -12,7 +13,7 @@ export const COMMANDS: ReadonlyMap<string, AnyCommand> = new Map(
   [
     ...[status, inspect, stop, reload, pipeline],
     ...[userAdd, userPasswd, userDisable, userEnable, userRemove, userList, userShow, userImport, userExport],
-    ...[sessionList, sessionKick, send],
+    ...[sessionList, sessionKick, send, componentList],
     ...[tokenList, tokenRevoke],
     ...[backupBegin, backupProgress],
     ...[archiveShow, archiveLimit, archiveErase, archiveExport],

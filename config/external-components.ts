@@ -1,0 +1,82 @@
+import * as z from 'zod';
+
+import type { Contradiction } from './consistency.ts';
+import type { Config } from './options.ts';
+import { choice, hostName, path, type ValueType } from './value-types.ts';
+
+/** An external component (XEP-0114). */
+export interface ExternalComponent {
+  readonly domain: string;
+  /** A file of mode 0600 with the secret; '' where it is in the environment. */
+  readonly secret_file: string;
+  /** The environment variable that holds the secret; '' where a file does. */
+  readonly secret_environment: string;
+  /** As service discovery lists it; '' for what the component says itself. */
+  readonly name: string;
+  /** When it connects while it is connected: the newer stream takes over, or is refused. */
+  readonly conflict: 'replace' | 'refuse';
+}
+
+const MAX_NAME_LENGTH = 1023;
+
+/** A namespace or name: some text. */
+function words(allowed: string) {
+  const fits = (value: string): boolean => value !== '' && value.length <= MAX_NAME_LENGTH && !/[\0-\x1f]/.test(value);
+  return z.string({ error: allowed }).refine(fits, { error: allowed });
+}
+
+/** The name of an environment variable that is no option of ours. */
+function variable() {
+  const error = 'the name of an environment variable that does not begin with POSTHORN_';
+  return z.string({ error }).regex(/^(?!POSTHORN_)[A-Z_][A-Z0-9_]*$/, { error });
+}
+
+const TABLE = {
+  domain: hostName().schema,
+  secret_file: path('a file of mode 0600 with the secret').schema.or(z.literal('')).default(''),
+  secret_environment: variable().or(z.literal('')).default(''),
+  name: words('a name').or(z.literal('')).default(''),
+  conflict: choice('replace', 'refuse').schema.default('replace'),
+};
+
+/** A list of external components. An environment variable gives it as JSON. */
+export function externalComponents(): ValueType<ExternalComponent[]> {
+  const keys = Object.keys(TABLE);
+  const allowed = `a list of tables with domain, secret_file or secret_environment, and optionally ${keys.slice(3).join(', ')}`;
+  return {
+    schema: z.array(z.strictObject(TABLE, { error: `a table with ${keys.join(', ')}` }), { error: allowed }),
+    allowed,
+    keys,
+    fromText: (given) => {
+      try {
+        return JSON.parse(given) as unknown;
+      } catch {
+        return given;
+      }
+    },
+  };
+}
+
+/** Components that contradict themselves, each other or the domains. */
+export function componentContradictions(
+  { components, domains }: Config,
+  sound: (path: string) => boolean,
+): Contradiction[] {
+  if (!sound('components.external')) return [];
+  const found: Contradiction[] = [];
+  for (const [index, component] of components.external.entries()) {
+    const at = (key: string): string[] => ['components', 'external', String(index), key];
+    const { domain } = component;
+    if (sound('domains') && domains.includes(domain)) {
+      found.push({ path: at('domain'), found: domain, allowed: 'a domain of its own, none of domains' });
+    }
+    if (components.external.findIndex((other) => other.domain === domain) < index) {
+      found.push({ path: at('domain'), found: domain, allowed: 'named only once' });
+    }
+    if ((component.secret_file === '') === (component.secret_environment === '')) {
+      const allowed = 'set, or secret_environment in its place, and not both';
+      found.push({ path: at('secret_file'), found: component.secret_file, allowed });
+    }
+  }
+  return found;
+}
