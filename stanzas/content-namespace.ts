@@ -45,7 +45,9 @@ interface Edit {
   readonly text: string;
 }
 
-const DECLARATION = /\sxmlns\s*=\s*(?:'([^']*)'|"([^"]*)")/;
+/** An attribute where the one before it has ended. Sticky: what a stranger may send is gone through once. */
+const ATTRIBUTE = /\s+([^\s=]+)\s*=\s*(?:'([^']*)'|"([^"]*)")/y;
+const NAME_END = /[\s/]|$/;
 
 /** Finds the default namespace declarations of one namespace in verified bytes. */
 function declarations(bytes: string, from: string, to: string, onlyOwn: boolean): Edit[] {
@@ -68,28 +70,28 @@ function declarations(bytes: string, from: string, to: string, onlyOwn: boolean)
     }
     const isAround = own.at(-1) ?? true;
     const startTag = bytes.slice(tag, end);
-    const found = DECLARATION.exec(withoutValues(startTag));
-    // The match is looked for where attribute values are blanked out, and read where they are not.
-    const value =
-      found === null ? undefined : /(['"])(.*?)\1$/s.exec(startTag.slice(found.index, found.index + found[0].length));
-    const namespace = value === null || value === undefined ? undefined : attributeValue(value[2] ?? '');
-    const isPrefixed = /^<[^\s/>]*:/.test(startTag);
-    if (namespace === from && (!onlyOwn || isAround)) {
-      const declarationEnd = tag + found!.index + found![0].length;
-      edits.push({ start: declarationEnd - (value![2] ?? '').length - 1, end: declarationEnd - 1, text: to });
+    const declared = defaultNamespace(startTag);
+    const namespace = declared === undefined ? undefined : attributeValue(declared.value);
+    const isPrefixed = startTag.slice(0, startTag.search(NAME_END)).includes(':');
+    if (declared !== undefined && namespace === from && (!onlyOwn || isAround)) {
+      const start = tag + declared.start;
+      edits.push({ start, end: start + declared.value.length, text: to });
     }
     const isOwn = isAround && !isPrefixed && (namespace === undefined || namespace === from);
     if (bytes[end - 1] !== '/') own.push(isOwn);
   }
 }
 
-/** The start tag with every character of its attribute values but those of xmlns replaced, at the same length. */
-function withoutValues(startTag: string): string {
-  return startTag.replace(
-    /([^\s=]+)(\s*=\s*)('[^']*'|"[^"]*")/g,
-    (whole, name: string, equals: string, value: string) =>
-      name === 'xmlns' ? whole : `${name}${equals}${value[0] ?? ''}${'_'.repeat(value.length - 2)}${value[0] ?? ''}`,
-  );
+/** The value of `xmlns` as it is written in a start tag, and where. */
+function defaultNamespace(startTag: string): { readonly value: string; readonly start: number } | undefined {
+  ATTRIBUTE.lastIndex = startTag.search(NAME_END);
+  for (;;) {
+    const found = ATTRIBUTE.exec(startTag);
+    if (found === null) return undefined;
+    const [whole, name, single, double] = found;
+    const value = single ?? double ?? '';
+    if (name === 'xmlns') return { value, start: found.index + whole.length - 1 - value.length };
+  }
 }
 
 /** Index of the `>` that ends the tag at `start`; one inside quotes does not. */
@@ -112,9 +114,13 @@ function apply(edits: readonly Edit[], content: string, children: readonly Child
     edited += content.slice(copied, start) + text;
     copied = end;
   }
+  let next = 0;
+  let by = 0;
+  // Called for growing offsets only, as children follow each other.
   const moved = (offset: number): number => {
-    let by = 0;
-    for (const { start, end, text } of edits) if (start < offset) by += text.length - (end - start);
+    for (let edit = edits[next]; edit !== undefined && edit.start < offset; edit = edits[++next]) {
+      by += edit.text.length - (edit.end - edit.start);
+    }
     return offset + by;
   };
   return {

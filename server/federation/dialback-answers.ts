@@ -68,7 +68,8 @@ export class DialbackAnswers {
     }
     const policy = context.policies.of(from);
     if (!isServedHere(context, to)) this.#answer(from, to, 'item-not-found');
-    else if (stream.isTlsMissing || policy === 'deny') this.#answer(from, to, 'policy-violation');
+    else if (stream.isTlsMissing || policy === 'deny' || isServedHere(context, from))
+      this.#answer(from, to, 'policy-violation');
     else if (this.#pairs >= MAX_PAIRS || this.#verifying >= MAX_VERIFYING)
       this.#answer(from, to, 'resource-constraint');
     else if (stream.shows(from)) this.#answer(from, to, 'valid', 'certificate');

@@ -307,7 +307,10 @@ export class Federation implements Destination, StreamEvents {
     if (this.#context.policies.of(pair.remote) === 'deny') {
       throw new PeerFailure('not-allowed', `s2s.policies forbids ${pair.remote}`, { isFinal: true });
     }
-    if (this.#streams.size >= settings.maxConnections) {
+    // Those that others open have their own limit, so that nobody keeps us from connecting by connecting.
+    let outgoing = 0;
+    for (const stream of this.#streams) if (stream instanceof OutgoingStream) outgoing++;
+    if (outgoing >= settings.maxConnections) {
       throw new PeerFailure('resource-constraint', 's2s.max_connections streams are open already');
     }
     await this.#turnToDial();

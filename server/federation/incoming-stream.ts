@@ -49,6 +49,9 @@ export class IncomingStream extends ServerStream {
     if (header.from !== undefined && this.#claimed === undefined) {
       throw new StreamError('improper-addressing', 'The header comes from no domain');
     }
+    if (this.#claimed !== undefined && isServedHere(context, this.#claimed)) {
+      throw new StreamError('invalid-from', `${this.#claimed} is served here, and nowhere else`); // 4.9.3.9
+    }
     if (this.#external !== undefined && this.#claimed !== undefined && this.#claimed !== this.#external) {
       throw new StreamError('invalid-from', 'The header comes from another domain than the certificate'); // 4.9.3.9
     }
@@ -83,7 +86,7 @@ export class IncomingStream extends ServerStream {
         this.#authenticate(frame);
         return;
       case NS.BIDI:
-        if (this.isAuthenticated) break; // XEP-0288 2.2
+        if (this.isAuthenticated || !this.context.settings.bidirectional) break; // XEP-0288 2.2
         this.#isBidirectional = true;
         this.takeLimits(frame);
         return;
@@ -127,7 +130,7 @@ export class IncomingStream extends ServerStream {
         if (this.#claimed !== undefined && this.shows(this.#claimed)) {
           features += `<mechanisms xmlns='${NS.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>`;
         }
-        features += `<bidi xmlns='${NS.BIDI_FEATURE}'/>`;
+        if (this.context.settings.bidirectional) features += `<bidi xmlns='${NS.BIDI_FEATURE}'/>`;
       }
       // XEP-0220 2.4.2. Stream management is announced before dialback too: no features follow that.
       features += `<dialback xmlns='${NS.DIALBACK_FEATURE}'><errors/></dialback><sm xmlns='${NS.STREAM_MANAGEMENT}'/>`;

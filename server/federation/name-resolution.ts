@@ -91,13 +91,17 @@ export class NameResolution {
     ];
     // RFC 6120 3.2.2
     if (records.length === 0) return [[{ host: name, port: DEFAULT_PORT, directTls: false }]];
-    const offered = records.filter(({ target }) => target !== '').slice(0, MAX_TARGETS);
+    const offered = records.filter(({ target }) => target !== '');
     // RFC 2782, "Target"
     if (offered.length === 0) throw new ResolutionError(`DNS says that ${domain} has no XMPP server`, true);
     // XEP-0368 3: the records of both services are one set
-    return inServiceOrder(offered, this.#options.random).map((group) =>
-      group.map(({ target, port, directTls }) => ({ host: target, port, directTls })),
-    );
+    let room = MAX_TARGETS;
+    const groups = inServiceOrder(offered, this.#options.random).map((group) => {
+      const targets = group.slice(0, room);
+      room -= targets.length;
+      return targets.map(({ target, port, directTls }) => ({ host: target, port, directTls }));
+    });
+    return groups.filter((group) => group.length > 0);
   }
 
   /**

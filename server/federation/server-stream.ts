@@ -23,6 +23,9 @@ type State =
 
 /** Output that waits for a slow peer; more stays with the paths. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
+/** Answers and stanzas that a peer lets wait while it asks for more; a server that has proved nothing gets little room. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+const MAX_UNREAD_BYTES_UNAUTHENTICATED = 64 * 1024;
 const CLOSE_TIMEOUT_MS = 5000;
 
 /** What both directions of a stream between servers have in common (RFC 6120 4, 8; XEP-0198, XEP-0288). */
@@ -154,6 +157,10 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   elementScanned(frame: Frame): boolean {
     this.#handleFrame(frame);
+    const maxUnread = this.isAuthenticated ? MAX_UNREAD_BYTES : MAX_UNREAD_BYTES_UNAUTHENTICATED;
+    if (!this.isOver && this.connection.bufferedBytes > maxUnread) {
+      this.giveUp('the other server asks and does not read the answers');
+    }
     return !this.isStopped;
   }
 
@@ -319,7 +326,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   #checkOpen(now: number): void {
     switch (this.acknowledgements.check(now)) {
       case 'silent':
-        this.closeSilent();
+        this.giveUp('the other server fell silent');
         return;
       case 'waiting':
         return;
@@ -330,14 +337,15 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     }
   }
 
-  /** The peer has fallen silent: the connection is broken without our having noticed. */
-  protected closeSilent(): void {
+  /** The connection is as good as broken, though nobody has told us. */
+  protected giveUp(reason: string): void {
+    const { direction, connection } = this;
     this.context.log.info(
-      { direction: this.direction, address: this.connection.remoteAddress },
-      'a stream between servers has fallen silent and is given up',
+      { direction, address: connection.remoteAddress, reason },
+      'a stream between servers is given up',
     );
-    this.connection.destroy();
-    this.#finish('the other server fell silent', true);
+    connection.destroy();
+    this.#finish(reason, true);
   }
 
   #handleFrame(frame: Frame): void {

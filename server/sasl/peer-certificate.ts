@@ -121,7 +121,10 @@ function matchesDns(presented: string, wanted: string): boolean {
   return parent.includes('.') && dot > 0 && wanted.slice(dot + 1) === lookupName(parent);
 }
 
-/** As names are compared: A-labels in lower case, without the final dot; '*' is in no name that compares equal. */
+/** What domainToASCII, which reads as browsers do, would undo, drop, or take for the end of the name; and the wildcard. */
+const NO_NAME = /[\0-\x20"#%*/:<>?@[\\\]^`{|}\x7f]/;
+
+/** As names are compared: A-labels in lower case, without the final dot; '' for what is no name of a domain. */
 function lookupName(name: string): string {
-  return name.includes('*') ? '' : domainToASCII(name.replace(/\.$/, ''));
+  return NO_NAME.test(name) ? '' : domainToASCII(name.replace(/\.$/, ''));
 }

@@ -51,6 +51,25 @@ describe('re-scoping between the content namespaces (RFC 6120 4.8.3)', () => {
     );
   });
 
+  it('takes time in proportion to the length, whatever a stranger makes of it', () => {
+    const room = { maxBytes: 2_000_000, maxDepth: 50, maxAttributes: 50 };
+    const name = 'a'.repeat(300_000);
+    const long = scanDocument(
+      Buffer.from(`<message xmlns='${NS.SERVER}'><x xmlns='${NS.SERVER}'/><${name}/></message>`, 'latin1'),
+      room,
+    );
+    expect(fromServerContent(long).content).to.equal(`<x xmlns='jabber:client'/><${name}/>`);
+    const count = 40_000;
+    const many = scanDocument(
+      Buffer.from(`<message xmlns='${NS.SERVER}'>${`<x xmlns='${NS.SERVER}'/>`.repeat(count)}</message>`, 'latin1'),
+      room,
+    );
+    const { content, children } = fromServerContent(many);
+    const last = children.at(-1)!;
+    expect(children).to.have.length(count);
+    expect(content.slice(last.start, last.end)).to.equal(`<x xmlns='jabber:client'/>`);
+  });
+
   it('touches no text, no other attribute and no CDATA', () => {
     for (const content of [
       `<body>&lt;x xmlns='jabber:client'></body>`,

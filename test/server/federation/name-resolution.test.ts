@@ -49,6 +49,15 @@ describe('name resolution', () => {
     ]);
   });
 
+  it('keeps the best of too many records', async () => {
+    server.records = Array.from({ length: 20 }, (_, n) =>
+      srv('capulet.example', `h${n}.capulet.example`, 5269, { priority: 100 - n }),
+    );
+    const groups = await names().targets('capulet.example');
+    expect(groups).to.have.length(16);
+    expect(groups[0]).to.deep.equal([{ host: 'h19.capulet.example', port: 5269, directTls: false }]);
+  });
+
   it('falls back to the domain itself and port 5269 where there are no records (RFC 6120 3.2.2)', async () => {
     expect(await names().targets('capulet.example')).to.deep.equal([
       [{ host: 'capulet.example', port: 5269, directTls: false }],

@@ -60,6 +60,13 @@ describe('the names of a certificate', () => {
     ['A-labels', { ...none, dns: ['xn--bcher-kva.example'] }, 'bücher.example', true],
     ['an address', { ...none, ip: ['2001:db8::1'] }, '[2001:db8::1]', true],
     ['an address as a DNS-ID', { ...none, dns: ['192.0.2.1'] }, '192.0.2.1', false],
+    // What browsers make a host name of is none in a certificate.
+    ['an XmppAddr with a resource', { ...none, xmpp: ['capulet.example/balcony'] }, 'capulet.example', false],
+    ['an XmppAddr with a percent sign', { ...none, xmpp: ['%63apulet.example'] }, 'capulet.example', false],
+    ['a DNS-ID with a line break', { ...none, dns: ['capu\nlet.example'] }, 'capulet.example', false],
+    ['a DNS-ID with a number sign', { ...none, dns: ['capulet.example#.tybalt.example'] }, 'capulet.example', false],
+    ['a DNS-ID that ends early', { ...none, dns: ['capulet.example\0.tybalt.example'] }, 'capulet.example', false],
+    ['an SRV-ID with a path', { ...none, srv: ['_xmpp-server.capulet.example/x'] }, 'capulet.example', false],
     ['nothing', none, 'capulet.example', false],
   ];
   for (const [what, names, domain, expected] of table) {

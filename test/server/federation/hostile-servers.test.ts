@@ -1,0 +1,68 @@
+import { expect } from 'chai';
+import { certified, FederationStage, uncertified, type Peer } from '../../support/federation-stage.ts';
+
+const DB = `xmlns:db='jabber:server:dialback'`;
+
+describe('a server that means ill', () => {
+  let stage: FederationStage;
+  const open = async (environment: Record<string, string> = {}): Promise<void> => {
+    stage = await FederationStage.open({ environment, security: uncertified('montague.example') });
+  };
+  const errorOf = async (peer: Peer): Promise<string> => {
+    const [, condition = ''] = await peer.until(/<stream:error><([\w-]+) /);
+    expect(peer.connection.ended).to.equal(true);
+    return condition;
+  };
+
+  for (const domain of ['example.com', 'EXAMPLE.com.', 'example。com']) {
+    it(`is not believed to be ${domain}, which is served here`, async () => {
+      await open();
+      const claiming = stage.connect(certified('example.com'));
+      claiming.open(Buffer.from(domain, 'utf8').toString('latin1'));
+      expect(await errorOf(claiming)).to.equal('invalid-from');
+      for (const security of [certified('example.com'), uncertified('example.com')]) {
+        const peer = stage.connect(security);
+        peer.open('montague.example');
+        await peer.until(/<\/stream:features>/);
+        const from = Buffer.from(domain, 'utf8').toString('latin1');
+        peer.send(`<db:result ${DB} from='${from}' to='example.com'>k</db:result>`);
+        await peer.until(/<db:result from='example.com' to='example.com' type='error'>.*<policy-violation /);
+        peer.send(`<message from='juliet@example.com' to='juliet@example.com'><body>I</body></message>`);
+        expect(await errorOf(peer)).to.equal('not-authorized');
+      }
+      await stage.stage.settle();
+      expect(stage.dialed).to.deep.equal([]);
+      expect(stage.juliet.take()).to.deep.equal([]);
+    });
+  }
+
+  it('is given up when it asks and asks and reads no answer', async () => {
+    await open();
+    const peer = stage.connect(uncertified());
+    peer.open('montague.example');
+    peer.connection.stalledBytes = 60_000;
+    peer.send(`<db:verify ${DB} from='montague.example' to='example.com' id='x'>k</db:verify>`);
+    expect(peer.connection.destroyed).to.equal(false);
+    peer.connection.stalledBytes = 70_000;
+    peer.send(`<db:verify ${DB} from='montague.example' to='example.com' id='x'>k</db:verify>`);
+    expect(peer.connection.destroyed).to.equal(true);
+    expect(stage.federation.streamCount).to.equal(0);
+  });
+
+  it('is offered no stream for both directions where the operator wants none, and cannot have one', async () => {
+    await open({ POSTHORN_S2S_BIDIRECTIONAL: 'false' });
+    const peer = stage.connect(certified('montague.example'));
+    peer.open('montague.example');
+    const [features] = await peer.until(/<stream:features>.*<\/stream:features>/s);
+    expect(features).not.to.include('bidi');
+    peer.send(`<bidi xmlns='urn:xmpp:bidi'/>`);
+    expect(await errorOf(peer)).to.equal('unsupported-stanza-type');
+  });
+
+  it('keeps nobody from connecting by connecting', async () => {
+    await open({ POSTHORN_S2S_MAX_CONNECTIONS: '2' });
+    for (let n = 0; n < 2; n++) stage.connect(uncertified()).open(`h${n}.tybalt.example`);
+    await stage.juliet.send(`<message to='romeo@montague.example' type='chat'><body>hi</body></message>`);
+    await (await stage.nextDialed()).until(/<stream:stream /);
+  });
+});
