@@ -52,6 +52,8 @@ export interface Core {
   readonly resumable: ResumableSessions;
   readonly streamFeatures: readonly (() => Element)[];
   readonly bindFeatures: BindFeatures;
+  /** Up to which position a session's client takes from the archive what is in it (XEP-0386). */
+  readonly archiveMark: Slot<number>;
   /** The client installation that bound a session, where it said which. */
   readonly sessionClient: Slot<string>;
   /** Keeps the resumable sessions for the next run; resolves with how many. Nothing may reach them any more. */
@@ -81,10 +83,14 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   });
   const { sendKeys, commit } = storage;
   const repeats = new Repeats({ sendKeys, commit, clock, keepMs: config.messages.repeatHours * 3_600_000 });
+  const accountSlots = new SlotNumbers();
+  const sessionSlots = new SlotNumbers();
+  const asNumber = { name: 'archive-mark', save: String, restore: Number };
+  const archiveMark = new Slot<number>(sessionSlots, () => 0, asNumber);
   const acceptance = new Acceptance({
     recorder,
     repeats,
-    delivery: new MessageDelivery({ pipeline, archiveIds, clock, log, refuse }),
+    delivery: new MessageDelivery({ pipeline, archiveIds, archiveMark, clock, log, refuse }),
     log,
     history,
     maxOfflineMessages: config.offline.maxMessages,
@@ -113,8 +119,6 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   const features = new Features();
   const streamFeatures: (() => Element)[] = [];
   const bindFeatures = new BindFeatures();
-  const accountSlots = new SlotNumbers();
-  const sessionSlots = new SlotNumbers();
   const asText = { name: 'client', save: (client: string) => client, restore: (text: string) => text };
   const sessionClient = new Slot<string>(sessionSlots, () => '', asText);
   const services = new Map<ServiceClass, object>([
@@ -177,6 +181,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     resumable,
     streamFeatures,
     bindFeatures,
+    archiveMark,
     sessionClient,
     saveSessions: () => saveSessions(saving),
     restoreSessions: () => restoreSessions(saving),

@@ -219,6 +219,8 @@ export async function streamContext(
     config,
     domains: new Set(config.domains),
     router: core.router,
+    acceptance: core.acceptance,
+    archiveMark: core.archiveMark,
     table: core.table,
     pipeline: core.pipeline,
     resumable: core.resumable,

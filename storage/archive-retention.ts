@@ -4,7 +4,7 @@ import type { ArchiveLimits, ArchiveRecord, Removal, RemovalReason } from './arc
 import { contactKey, ownerRange, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
 import { decodeEntry, encodeEntry, flagsOf, stanzaLengthOf } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
-import type { MessageLog } from './message-log.ts';
+import type { Cursors, MessageLog } from './message-log.ts';
 import { pagesOf } from './ordered-store.ts';
 import type { Entry, Key, Write } from './ordered-store.ts';
 
@@ -80,13 +80,13 @@ export class ArchiveRetention {
   trim(owner: string, rule: TrimRule, at: number): Promise<Removal | undefined> {
     return this.#change(owner, async () => {
       let record = await this.#counted(owner);
-      const cursor = await this.#log.cursor(owner);
+      const cursors = await this.#log.cursors(owner);
       const earlier = await this.#lastRemoval(owner);
       let removed: Removal | undefined;
       let last = earlier?.reason === rule.reason && rule.reason !== 'erasure' ? earlier : undefined;
       for (let after = earlier?.upTo; ;) {
         const page = await this.#access.store.page(positionRange('log', owner, after, undefined), PIECE_ENTRIES);
-        const piece = pieceOf(owner, page, rule, record.bytes, cursor);
+        const piece = pieceOf(owner, page, rule, record.bytes, cursors);
         if (piece.writes.length > 0) {
           const { count, bytes, from, upTo } = piece;
           record = { ...record, count: Math.max(0, record.count - count), bytes: Math.max(0, record.bytes - bytes) };
@@ -126,7 +126,7 @@ export class ArchiveRetention {
 
   async #counted(owner: string): Promise<ArchiveRecord> {
     let record = await this.#load(owner);
-    const cursor = await this.#log.cursor(owner);
+    const { cursor } = await this.#log.cursors(owner);
     const uncounted = positionRange('log', owner, record.countedUpTo, undefined);
     for await (const page of pagesOf(this.#access.store, uncounted, PIECE_ENTRIES)) {
       let { count, bytes, countedUpTo } = record;
@@ -172,7 +172,7 @@ export class ArchiveRetention {
 }
 
 /** The writes that take from one page of the log what the rule says. */
-function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLeft: number, cursor: number): Piece {
+function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLeft: number, cursors: Cursors): Piece {
   const piece: Piece = {
     writes: [],
     from: Infinity,
@@ -190,7 +190,7 @@ function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLef
       piece.hasMore = false;
       return piece;
     }
-    piece.writes.push(...removalWrites(owner, key, entry, cursor));
+    piece.writes.push(...removalWrites(owner, key, entry, cursors));
     piece.from = Math.min(piece.from, position);
     piece.upTo = position;
     piece.count++;
@@ -199,11 +199,11 @@ function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLef
   return piece;
 }
 
-function removalWrites(owner: string, key: Key, entry: LogEntry, cursor: number): Write[] {
+function removalWrites(owner: string, key: Key, entry: LogEntry, { cursor, archivedCursor }: Cursors): Write[] {
   const slash = entry.peer.indexOf('/');
   const contact = slash < 0 ? entry.peer : entry.peer.slice(0, slash);
   const { flags, position } = entry;
-  const isWaiting = flags.pending && position > cursor;
+  const isWaiting = flags.pending && position > Math.max(cursor, archivedCursor);
   return [
     { type: 'delete', key: contactKey(owner, contact, position) },
     isWaiting

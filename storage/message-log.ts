@@ -18,6 +18,14 @@ export interface LogPageOptions {
   readonly limit: number;
 }
 
+/** How far an account's clients have come in its log. */
+export interface Cursors {
+  /** Up to here nothing is pending. */
+  readonly cursor: number;
+  /** Up to here nothing that is archived is pending: a client has it from the archive (XEP-0386). */
+  readonly archivedCursor: number;
+}
+
 /** What waits for an account that is away. */
 export interface PendingUsage {
   readonly count: number;
@@ -44,12 +52,13 @@ export interface TrimmedPiece {
 }
 
 const CURSOR_FORMAT = 1;
+const TWO_CURSORS_FORMAT = 2;
 const NO_RESOURCE = new Uint8Array();
 const USAGE_PAGE_ENTRIES = 64;
 
 /**
  * One log per account of what it received and sent (docs/architecture.md). Archive and offline queue are two readings of
- * it: an entry is pending while it is flagged so and the cursor has not passed it. What ends in `Writes` only prepares;
+ * it: an entry is pending while it is flagged so and no cursor of its kind has passed it. What ends in `Writes` only prepares;
  * the caller hands it to the group commit, together with what must stand or fall with it.
  */
 export class MessageLog {
@@ -91,15 +100,20 @@ export class MessageLog {
     return entry;
   }
 
-  /** The position up to which pending entries are done; 0 if none is. */
-  async cursor(owner: string): Promise<number> {
+  /** The positions up to which pending entries are done; 0 if none is. */
+  async cursors(owner: string): Promise<Cursors> {
     const key = cursorKey(owner);
     const [value] = await this.#access.store.getMany([key]);
-    return value === undefined ? 0 : decodeCursor(key, value);
+    return value === undefined ? { cursor: 0, archivedCursor: 0 } : decodeCursors(key, value);
   }
 
-  cursorWrites(owner: string, position: number): Write[] {
-    return [{ type: 'put', key: cursorKey(owner), value: new RecordWriter(CURSOR_FORMAT).number(position).end() }];
+  /** `archivedCursor` says something only where it is the greater. */
+  cursorWrites(owner: string, cursor: number, archivedCursor = 0): Write[] {
+    const value =
+      archivedCursor > cursor
+        ? new RecordWriter(TWO_CURSORS_FORMAT).number(cursor).number(archivedCursor).end()
+        : new RecordWriter(CURSOR_FORMAT).number(cursor).end();
+    return [{ type: 'put', key: cursorKey(owner), value }];
   }
 
   /** Deletes entries that are not archived. Belongs into one batch with a cursor that has passed them. */
@@ -118,15 +132,16 @@ export class MessageLog {
     return { writes, next: last === undefined || entries.length < limit ? undefined : restAsPosition(last[0]) };
   }
 
-  /** Counts what is pending behind the cursor, page by page. */
+  /** Counts what is pending behind the cursors, page by page. */
   async pendingUsage(owner: string): Promise<PendingUsage> {
     let count = 0;
     let bytes = 0;
-    const cursor = await this.cursor(owner);
+    const { cursor, archivedCursor } = await this.cursors(owner);
     const behind = positionRange('log', owner, cursor, undefined);
     for await (const page of pagesOf(this.#access.store, behind, USAGE_PAGE_ENTRIES)) {
       for (const [key, value] of page) {
-        if (!flagsOf(key, value).pending) continue;
+        const { archived, pending } = flagsOf(key, value);
+        if (!pending || (archived && restAsPosition(key) <= archivedCursor)) continue;
         count++;
         bytes += stanzaLengthOf(key, value);
       }
@@ -140,9 +155,11 @@ function cursorKey(owner: string): Key {
   return textKey('cursors', owner);
 }
 
-function decodeCursor(key: Key, value: Uint8Array): number {
-  const reader = new RecordReader(key, value, CURSOR_FORMAT);
-  const position = reader.number();
+function decodeCursors(key: Key, value: Uint8Array): Cursors {
+  const isOfTwo = value[0] === TWO_CURSORS_FORMAT;
+  const reader = new RecordReader(key, value, isOfTwo ? TWO_CURSORS_FORMAT : CURSOR_FORMAT);
+  const cursor = reader.number();
+  const archivedCursor = isOfTwo ? reader.number() : 0;
   reader.end();
-  return position;
+  return { cursor, archivedCursor };
 }

@@ -107,6 +107,11 @@ export class Acceptance implements RecordedOutcome {
     this.#options.delivery.takeBack(session);
   }
 
+  /** As MessageDelivery.clearArchived. */
+  clearArchived(account: Account, upTo: number): Promise<void> {
+    return this.#options.delivery.clearArchived(account, upTo);
+  }
+
   /** As MessageDelivery.flush. */
   flush(account: Account): void {
     this.#options.delivery.flush(account);

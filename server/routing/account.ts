@@ -152,7 +152,7 @@ export class Account {
       (this.departures?.ahead ?? 0) === 0 &&
       this.recordsUnderWay === 0 &&
       !this.isFlushing &&
-      this.pending.cursor === this.pending.savedCursor
+      this.pending.isSaved
     );
   }
 

@@ -14,8 +14,16 @@ export interface BindFeature {
   readonly enable: (session: Session, request: Element) => Element | void;
 }
 
+/** What a client finds in the account when it binds. */
+export interface BoundState {
+  /** Stands in `<bound/>`. */
+  readonly element: Element;
+  /** The last position of the log that an archive of the account holds: waiting messages up to there are read in it. */
+  readonly archivedUpTo?: number | undefined;
+}
+
 /** Describes what a client finds in the account when it binds; undefined: nothing. */
-export type BindMetadata = (account: Account) => Element | undefined | Promise<Element | undefined>;
+export type BindMetadata = (account: Account) => BoundState | undefined | Promise<BoundState | undefined>;
 
 /** What modules have to do with Bind 2 (XEP-0386), in the order of the modules. */
 export class BindFeatures {
@@ -49,8 +57,8 @@ export class BindFeatures {
   }
 
   /** What every module has to say about the account. */
-  async metadataOf(account: Account): Promise<readonly Element[]> {
+  async metadataOf(account: Account): Promise<readonly BoundState[]> {
     const all = await Promise.all(this.#metadata.map(async (metadata) => metadata(account)));
-    return all.filter((element) => element !== undefined);
+    return all.filter((state) => state !== undefined);
   }
 }

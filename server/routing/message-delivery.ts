@@ -13,11 +13,14 @@ import { LoggedMessage } from './logged-message.ts';
 import type { GivenBack } from './pending-messages.ts';
 import type { Copy, Pipeline } from './pipeline.ts';
 import type { Session } from './session.ts';
+import type { Slot } from './slot.ts';
 import { readStoredStanza } from './stored-stanza.ts';
 
 export interface MessageDeliveryOptions {
   readonly pipeline: Pick<Pipeline, 'copySent' | 'copyReceived' | 'archived'>;
   readonly archiveIds: ArchiveIds;
+  /** Up to which position in the log a session's client takes from the archive what is in it; none where it did not say. */
+  readonly archiveMark: Slot<number>;
   readonly clock: Clock;
   readonly log: Log;
   /** Sends an error back to the sender of a stanza that was accepted for processing and could not be kept. */
@@ -49,15 +52,17 @@ export class MessageDelivery {
     if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
       pending.addWaiting(entry.position, size);
       // XEP-0280 7: also who does not take messages to the bare JID sees them. It does not count as delivered.
-      const copies = this.#copiesOf(message, []).filter(({ to }) => to.isAvailable);
+      const copies = this.#copiesOf(message, []).filter(({ to }) => to.isAvailable && !this.#hasArchived(to, entry));
       for (const { to, stanza: copy } of copies) to.deliver(copy);
       return;
     }
     // A copy counts as delivered: who has seen it on one device is not sent it again on another.
-    const copies = this.#copiesOf(message, fate.to);
-    pending.handOut(entry.position, fate.to.length + copies.length);
+    const to = fate.to.filter((session) => !this.#hasArchived(session, entry));
+    const copies = this.#copiesOf(message, fate.to).filter((copy) => !this.#hasArchived(copy.to, entry));
+    pending.handOut(entry.position, Math.max(1, to.length + copies.length));
     if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
-    for (const session of fate.to) give(session, message.stamped, entry);
+    if (to.length + copies.length === 0) pending.confirm(entry.position);
+    for (const session of to) give(session, message.stamped, entry);
     for (const { to, stanza: copy } of copies) give(to, copy, entry);
   }
 
@@ -72,7 +77,7 @@ export class MessageDelivery {
     const message = new LoggedMessage(account, sent.stanza, entry, this.#options.archiveIds);
     const seen = [sent.session];
     for (const copier of this.#options.pipeline.copySent) {
-      for (const { to, stanza } of copier(message, seen)) to.deliver(stanza);
+      for (const { to, stanza } of copier(message, seen)) if (!this.#hasArchived(to, entry)) to.deliver(stanza);
     }
   }
 
@@ -119,6 +124,19 @@ export class MessageDelivery {
   }
 
   /**
+   * A client that is about to begin a session takes from the archive what is in it up to this position (XEP-0386): what
+   * waits of that is cleared, unless another session is there to take it. Rejects with StoreError.
+   */
+  async clearArchived({ sessions, pending }: Account, upTo: number): Promise<void> {
+    if (sessions.every(({ priority = -1 }) => priority < 0)) await pending.clearArchived(upTo);
+  }
+
+  #hasArchived(session: Session, entry: LogEntry | undefined): boolean {
+    if (entry?.flags.archived !== true) return false;
+    return entry.position <= (this.#options.archiveMark.peek(session) ?? 0);
+  }
+
+  /**
    * Delivers what waits to whoever may have it now (XEP-0160), in order, before any live message. Yields to a client that
    * reads slowly by waiting until it has caught up.
    */
@@ -145,14 +163,16 @@ export class MessageDelivery {
           if (!pending.isCurrent(page) || slowReaders(account).length > 0) break;
           const fate = this.#fateOfStored(account, entry);
           if (fate === undefined) return true;
-          const { message, to } = fate;
+          const { message } = fate;
+          const to = fate.to.filter((session) => !this.#hasArchived(session, entry));
           // Who is available and takes no messages to the bare JID had its copy when the message came.
-          const copies =
-            message === undefined ? [] : this.#copiesOf(message, to).filter((copy) => (copy.to.priority ?? 0) >= 0);
+          const copies = (message === undefined ? [] : this.#copiesOf(message, fate.to)).filter(
+            (copy) => (copy.to.priority ?? 0) >= 0 && !this.#hasArchived(copy.to, entry),
+          );
           pending.handOutWaiting(entry.position, entry.stanza.length, Math.max(1, to.length + copies.length));
           if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
-          if (message === undefined) pending.confirm(entry.position);
-          else {
+          if (to.length + copies.length === 0) pending.confirm(entry.position);
+          if (message !== undefined) {
             const stanza = withDelay(message.stamped, account.jid.domain, entry.position);
             for (const session of to) give(session, stanza, entry);
           }

@@ -1,4 +1,4 @@
-import type { LogEntry } from '../../storage/message-log.ts';
+import type { Cursors, LogEntry, PendingUsage } from '../../storage/message-log.ts';
 
 /** What pending messages need of the outside. */
 export interface PendingStore {
@@ -8,12 +8,7 @@ export interface PendingStore {
   cursorMoved(): void;
 }
 
-interface Loaded {
-  readonly cursor: number;
-  readonly count: number;
-  readonly bytes: number;
-  readonly lastPosition: number;
-}
+type Loaded = Cursors & PendingUsage;
 
 const PAGE_ENTRIES = 100;
 const CONFIRMED = 0;
@@ -38,8 +33,13 @@ export interface GivenBack {
 export class PendingMessages {
   /** Up to here everything is delivered. Saved lazily: after a crash a message may come twice, never not at all. */
   cursor = 0;
-  /** The cursor that is on disk. */
-  savedCursor = 0;
+  /**
+   * What is archived up to here is done as well: a client has it from the archive (XEP-0386). `cursor` itself stays before
+   * what is not archived and still waits.
+   */
+  archivedCursor = 0;
+  /** The cursors that are on disk. */
+  #saved: Cursors = { cursor: 0, archivedCursor: 0 };
   #handedOut = 0;
   /** The highest position ever handed out: where `handedOut` is again once nothing waits. */
   #highest = 0;
@@ -63,8 +63,10 @@ export class PendingMessages {
     this.#store = store;
   }
 
-  load({ cursor, count, bytes, lastPosition }: Loaded): void {
-    this.cursor = this.savedCursor = this.#handedOut = this.#highest = cursor;
+  load({ cursor, archivedCursor, count, bytes, lastPosition }: Loaded): void {
+    this.cursor = this.#handedOut = this.#highest = cursor;
+    this.archivedCursor = archivedCursor;
+    this.#saved = { cursor, archivedCursor };
     this.#last = this.#countedTo = lastPosition;
     this.#waitingCount = count;
     this.#waitingBytes = bytes;
@@ -114,8 +116,10 @@ export class PendingMessages {
       this.#inHand.set(position, holders + 1);
       return;
     }
-    this.#takeFromWaiting(position, bytes);
-    if (this.#waitingCount === 0) this.#handedOut = this.#highest;
+    // What the archive's cursor has passed is counted only where it is not archived. Too high a count mends itself, too low
+    // a one would pass over messages that wait.
+    if (position > this.archivedCursor) this.#takeFromWaiting(position, bytes);
+    if (this.#waitingCount === 0) this.#handedOut = this.#highest = Math.max(this.#highest, position);
     this.#insertInHand(position, 1);
   }
 
@@ -145,10 +149,15 @@ export class PendingMessages {
     return this.#doomed.filter((position) => position <= this.cursor);
   }
 
-  /** The cursor is on disk, and what was `done` up to it is deleted. */
-  cursorSaved(cursor: number): void {
-    this.savedCursor = cursor;
+  /** The cursors are on disk, and what was `done` up to `cursor` is deleted. */
+  cursorSaved({ cursor, archivedCursor }: Cursors): void {
+    this.#saved = { cursor, archivedCursor };
     this.#doomed = this.#doomed.filter((position) => position > cursor);
+  }
+
+  /** Whether the store knows where the cursors are. */
+  get isSaved(): boolean {
+    return this.cursor === this.#saved.cursor && this.archivedCursor === this.#saved.archivedCursor;
   }
 
   /** Whether everything handed out so far has reached its client. */
@@ -165,6 +174,11 @@ export class PendingMessages {
   confirm(position: number): void {
     if ((this.#inHand.get(position) ?? CONFIRMED) === CONFIRMED) return;
     this.#inHand.set(position, CONFIRMED);
+    this.#advance();
+  }
+
+  /** Moves the cursor over what is confirmed. */
+  #advance(): void {
     let moved = false;
     for (const [first, holders] of this.#inHand) {
       // What lies behind `handedOut` was taken back: the cursor must not pass a message that waits again.
@@ -197,6 +211,49 @@ export class PendingMessages {
   }
 
   /**
+   * Clears what waits and is in the archive up to `upTo` without handing it out (XEP-0386, "Performing the bind"). What is
+   * not archived goes on waiting. What is archived is read on disk, since retention may change it at any time.
+   */
+  async clearArchived(upTo: number): Promise<void> {
+    let cleared: readonly LogEntry[] = [];
+    for (let generation = -1; this.#waitingCount > 0 && generation !== this.#generation;) {
+      generation = this.#generation;
+      cleared = await this.#waitingInArchive(upTo);
+    }
+    // Meanwhile some may have been handed out.
+    for (const { position, stanza } of cleared) {
+      if (position <= this.#handedOut || this.#inHand.has(position)) continue;
+      this.#waitingCount = Math.max(0, this.#waitingCount - 1);
+      this.#waitingBytes = this.#waitingCount === 0 ? 0 : Math.max(0, this.#waitingBytes - stanza.length);
+      this.#highest = Math.max(this.#highest, position);
+    }
+    if (this.#waitingCount === 0) this.#handedOut = this.#highest;
+    this.#advance();
+    this.archivedCursor = Math.max(this.archivedCursor, upTo);
+    this.#generation++; // a page that was read before holds what is cleared now
+    if (!this.isSaved) this.#store.cursorMoved();
+  }
+
+  async #waitingInArchive(upTo: number): Promise<readonly LogEntry[]> {
+    const found: LogEntry[] = [];
+    const last = Math.min(upTo, this.#countedTo);
+    for (let after = this.#handedOut; after < last;) {
+      const page = await this.#store.page(after, PAGE_ENTRIES);
+      for (const entry of page) {
+        const { position, flags } = entry;
+        if (position <= last && flags.archived && this.#isPending(entry)) found.push(entry);
+      }
+      after = page.at(-1)?.position ?? last;
+    }
+    return found;
+  }
+
+  /** Whether an entry is for somebody to take. */
+  #isPending({ position, flags }: LogEntry): boolean {
+    return flags.pending && !this.#inHand.has(position) && !(flags.archived && position <= this.archivedCursor);
+  }
+
+  /**
    * The next waiting messages; undefined when none is left. Whoever hands them out stops as soon as the page is no longer
    * current, and asks again.
    */
@@ -210,12 +267,13 @@ export class PendingMessages {
       const page = read.filter(({ position }) => position <= this.#countedTo);
       if (page.length === 0) {
         if (counted !== this.#waitingCount) continue; // more was committed meanwhile
-        // What is counted is not there: retention or erasure took it.
+        // What is counted is not there: retention or erasure took it, or the archive has it.
         this.#waitingCount = this.#waitingBytes = 0;
         this.#handedOut = this.#highest;
+        this.#advance();
         return undefined;
       }
-      const entries = page.filter(({ flags, position }) => flags.pending && !this.#inHand.has(position));
+      const entries = page.filter((entry) => this.#isPending(entry));
       if (entries.length > 0) return { entries, generation };
       this.#handedOut = page.at(-1)!.position;
     }

@@ -129,14 +129,14 @@ export class SessionTable {
     const moved = [...this.#moved];
     this.#moved.clear();
     const saved = moved.map(async (account) => {
-      const { cursor, done } = account.pending;
+      const { cursor, archivedCursor, done } = account.pending;
       const owner = account.jid.bare;
       // What is archived stays for XEP-0313; the rest has no reader any more.
       await storage.commit.write([
-        ...storage.log.cursorWrites(owner, cursor),
+        ...storage.log.cursorWrites(owner, cursor, archivedCursor),
         ...storage.log.deleteWrites(owner, done),
       ]);
-      account.pending.cursorSaved(cursor);
+      account.pending.cursorSaved({ cursor, archivedCursor });
     });
     for (const [index, result] of (await Promise.allSettled(saved)).entries()) {
       if (result.status === 'fulfilled') continue;
@@ -175,8 +175,8 @@ export class SessionTable {
         await Promise.all(this.#loaders.map((load) => load(account)));
         account.state = 'disabled';
       } else {
-        const [usage, cursor] = await Promise.all([storage.log.pendingUsage(bare), storage.log.cursor(bare)]);
-        account.pending.load({ ...usage, cursor });
+        const [usage, cursors] = await Promise.all([storage.log.pendingUsage(bare), storage.log.cursors(bare)]);
+        account.pending.load({ ...usage, ...cursors });
         await Promise.all(this.#loaders.map((load) => load(account)));
         account.state = 'present';
       }

@@ -18,8 +18,9 @@ const MAX_TAG_BYTES = 100;
 
 /**
  * Binds as a client asked together with its authentication (XEP-0386) and resolves to `<bound/>`, a byte string; '' where
- * the stream was closed meanwhile. Messages that wait are not cleared: what no archive holds would be lost. Rejects with
- * StreamError where the account cannot have another session, for which XEP-0386 knows no answer.
+ * the stream was closed meanwhile. Of the messages that wait those are cleared that its client finds in the archive; the
+ * others are delivered as ever. Rejects with StreamError where the account cannot have another session, for which XEP-0386
+ * knows no answer.
  */
 export async function bindInline(
   stream: ClientStream,
@@ -34,15 +35,23 @@ export async function bindInline(
     checkUsable(account);
     if (!stream.isNegotiating) return '';
     if (agent !== undefined) endEarlierSessions(stream, account, agent);
+    // Before the session begins, so that it receives what comes from here on, and nothing that the archive is said to hold.
+    const states = await context.bindFeatures.metadataOf(account);
+    const archivedUpTo = Math.max(0, ...states.map((state) => state.archivedUpTo ?? 0));
+    if (archivedUpTo > 0) await context.acceptance.clearArchived(account, archivedUpTo);
+    checkUsable(account);
+    if (stream.isOver) return '';
+    if (agent !== undefined) endEarlierSessions(stream, account, agent); // it may have bound twice at once
     let management = '';
     let answers: readonly Element[] = [];
     openSession(stream, account, chooseResource(stream, account, request, agent), (session) => {
       if (agent !== undefined) context.sessionClient.set(session, clientName(agent));
       management = manage(stream, session, request);
       answers = context.bindFeatures.enable(session, request);
+      if (archivedUpTo > 0) context.archiveMark.set(session, archivedUpTo);
     });
-    const metadata = await context.bindFeatures.metadataOf(account);
-    const content = [...metadata, ...answers].map((one) => one.toBytes(NS.BIND2)).join('') + management;
+    const content =
+      [...states.map((state) => state.element), ...answers].map((one) => one.toBytes(NS.BIND2)).join('') + management;
     return content === '' ? `<bound xmlns='${NS.BIND2}'/>` : `<bound xmlns='${NS.BIND2}'>${content}</bound>`;
   } catch (error) {
     if (!(error instanceof StanzaError)) throw error;

@@ -4,6 +4,7 @@ import type { JidCache } from '../../stanzas/jid.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { Acceptance } from '../routing/acceptance.ts';
 import type { BindFeatures } from '../routing/bind-features.ts';
 import type { Pipeline } from '../routing/pipeline.ts';
 import type { ResumableSessions } from '../routing/resumable-sessions.ts';
@@ -19,6 +20,7 @@ export interface StreamContext {
   readonly config: Config;
   readonly domains: ReadonlySet<string>;
   readonly router: Router;
+  readonly acceptance: Pick<Acceptance, 'clearArchived'>;
   readonly table: SessionTable;
   readonly pipeline: Pipeline;
   readonly resumable: ResumableSessions;
@@ -30,6 +32,8 @@ export interface StreamContext {
   readonly bindFeatures: BindFeatures;
   /** The client installation that bound a session (XEP-0388), where it said which; kept over resumption and restart. */
   readonly sessionClient: Slot<string>;
+  /** Up to which position in the log a session's client takes from the archive what is in it; kept like that. */
+  readonly archiveMark: Slot<number>;
   /** Makes resources that are stable for a client and that nobody else can guess. */
   readonly resourceSecret: Uint8Array;
   /** Features of authenticated streams that modules announce. */

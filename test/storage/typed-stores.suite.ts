@@ -336,10 +336,16 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
       });
 
       it('keeps a cursor, 0 before the first', async () => {
-        expect(await storage.log.cursor(JULIET)).to.equal(0);
+        const cursors = (owner = JULIET): Promise<unknown> => storage.log.cursors(owner);
+        expect(await cursors()).to.deep.equal({ cursor: 0, archivedCursor: 0 });
         await storage.commit.write(storage.log.cursorWrites(JULIET, START + 2));
-        expect(await storage.log.cursor(JULIET)).to.equal(START + 2);
-        expect(await storage.log.cursor(NURSE)).to.equal(0);
+        expect(await cursors()).to.deep.equal({ cursor: START + 2, archivedCursor: 0 });
+        expect(await cursors(NURSE)).to.deep.equal({ cursor: 0, archivedCursor: 0 });
+        await storage.commit.write(storage.log.cursorWrites(JULIET, START + 2, START + 4));
+        expect(await cursors()).to.deep.equal({ cursor: START + 2, archivedCursor: START + 4 });
+        // Behind the one cursor the other says nothing.
+        await storage.commit.write(storage.log.cursorWrites(JULIET, START + 4, START + 4));
+        expect(await cursors()).to.deep.equal({ cursor: START + 4, archivedCursor: 0 });
       });
 
       it('deletes single entries', async () => {
@@ -390,7 +396,26 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
             [...numbers, 151].map((number) => START + number),
           ),
         ]);
-        expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({ count: 0, bytes: 0, lastPosition: START + 151 });
+        expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({
+          count: 0,
+          bytes: 0,
+          lastPosition: START + 151,
+        });
+      });
+
+      it('does not count as pending what is archived up to the cursor of the archive', async () => {
+        const both = { archived: true, pending: true, sent: false };
+        await append(
+          ...[1, 2, 3, 4, 5, 6].map((n) =>
+            n % 2 === 0 ? entry(START + n, { flags: both, stanza: 'xx' }) : entry(START + n, { stanza: 'x' }),
+          ),
+        );
+        await storage.commit.write(storage.log.cursorWrites(JULIET, START + 1, START + 4));
+        expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({
+          count: 3, // 3, 5 and 6
+          bytes: 4,
+          lastPosition: START + 6,
+        });
       });
 
       it('refuses to write what could not be read', () => {
@@ -414,8 +439,10 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         const usage = (): Promise<unknown> => storage.log.pendingUsage(JULIET);
         await expectCorrupt(key, Uint8Array.of(1, 2, ...sequence, 0, 1), words, usage);
         await storage.commit.write(storage.log.cursorWrites(JULIET, START));
-        const cursor = (): Promise<unknown> => storage.log.cursor(JULIET);
-        await expectEveryCutCorrupt(textKey('cursors', JULIET), `cursors of ${JULIET}`, cursor);
+        const cursors = (): Promise<unknown> => storage.log.cursors(JULIET);
+        await expectEveryCutCorrupt(textKey('cursors', JULIET), `cursors of ${JULIET}`, cursors);
+        await storage.commit.write(storage.log.cursorWrites(JULIET, START, START + 1));
+        await expectEveryCutCorrupt(textKey('cursors', JULIET), `cursors of ${JULIET}`, cursors);
       });
     });
 

@@ -1,4 +1,4 @@
-import { element, type Element } from '../../../stanzas/element.ts';
+import { element } from '../../../stanzas/element.ts';
 import { NS } from '../../../stanzas/namespaces.ts';
 import { StanzaError } from '../../../stanzas/stanza-error.ts';
 import type { LogEntry } from '../../../storage/message-log.ts';
@@ -97,13 +97,14 @@ export const messageArchive = defineModule({
       last.settled = answer.catch(() => undefined);
       return answer;
     });
-    const describeArchive = async ({ jid }: Account): Promise<Element> =>
-      metadata(jid.bare, await storage.archive.bounds(jid.bare), ids);
-    iq.self.get(NS.MAM, 'metadata', function answerMetadata({ account }) {
-      return describeArchive(account);
+    iq.self.get(NS.MAM, 'metadata', async function answerMetadata({ account: { jid } }) {
+      return metadata(jid.bare, await storage.archive.bounds(jid.bare), ids);
     });
-    // XEP-0386: what the archive holds when the session begins
-    bindMetadata(describeArchive);
+    // XEP-0386: what the archive holds when the session begins, and what its client therefore need not be sent
+    bindMetadata(async function describeArchive({ jid }: Account) {
+      const bounds = await storage.archive.bounds(jid.bare);
+      return { element: metadata(jid.bare, bounds, ids), archivedUpTo: bounds?.last.position };
+    });
     iq.self.get(NS.MAM, 'prefs', function getPreferences({ account }) {
       return preferencesElement(preferences.peek(account) ?? usual);
     });

@@ -4,15 +4,15 @@ import { PendingMessages } from '../../../server/routing/pending-messages.ts';
 import type { LogEntry } from '../../../storage/message-log.ts';
 
 /** A log in memory with a queue that reads it. */
-function queue(): { pending: PendingMessages; log: LogEntry[]; record: () => LogEntry } {
+function queue(): { pending: PendingMessages; log: LogEntry[]; record: (archived?: boolean) => LogEntry } {
   const log: LogEntry[] = [];
   const pending = new PendingMessages({
     page: (after, limit) => Promise.resolve(log.filter(({ position }) => position > after).slice(0, limit)),
     cursorMoved: () => undefined,
   });
-  const record = (): LogEntry => {
+  const record = (archived = false): LogEntry => {
     const position = pending.nextPosition(0);
-    const flags = { archived: false, pending: true, sent: false };
+    const flags = { archived, pending: true, sent: false };
     const entry = { position, flags, peer: 'romeo@montague.lit', sequence: position, stanza: '<message/>' };
     log.push(entry);
     return entry;
@@ -33,7 +33,7 @@ describe('pending messages', () => {
   it('leaves to a restored session what it holds, and passes nothing over that waits before it', async () => {
     const { pending, record, log } = queue();
     const entries = [record(), record(), record()];
-    pending.load({ cursor: 0, count: 3, bytes: 30, lastPosition: entries[2]!.position });
+    pending.load({ cursor: 0, archivedCursor: 0, count: 3, bytes: 30, lastPosition: entries[2]!.position });
     pending.hold(entries[1]!.position, 10);
     pending.hold(entries[1]!.position, 10); // two sessions have it
     expect((await pending.nextWaiting())?.entries).to.deep.equal([entries[0], entries[2]]);
@@ -67,10 +67,38 @@ describe('pending messages', () => {
     expect((await pending.nextWaiting())?.entries).to.deep.equal([first]);
   });
 
+  it('clears what the archive holds, and passes over nothing else', async () => {
+    const { pending, record } = queue();
+    const entries = [record(), record(true), record(), record(true), record(true)];
+    for (const { position, stanza } of entries) pending.addWaiting(position, stanza.length);
+    await pending.clearArchived(entries[3]!.position);
+    expect([pending.waitingCount, pending.cursor]).to.deep.equal([3, 0]);
+    expect((await pending.nextWaiting())?.entries).to.deep.equal([entries[0], entries[2], entries[4]]);
+    for (const { position } of [entries[0]!, entries[2]!, entries[4]!]) {
+      pending.handOutWaiting(position, 10, 1);
+      pending.confirm(position);
+    }
+    expect([pending.waitingCount, pending.cursor]).to.deep.equal([0, entries[4]!.position]);
+  });
+
+  it('does not clear from under a client what it has in hand, nor lose it when that client ends', async () => {
+    const { pending, record } = queue();
+    const [first, second] = [record(true), record()];
+    pending.handOut(first.position, 1);
+    pending.handOut(second.position, 1);
+    await pending.clearArchived(second.position);
+    expect(pending.cursor).to.equal(0);
+    pending.takeBack([first, second].map(({ position }) => ({ position, bytes: 10 })));
+    expect((await pending.nextWaiting())?.entries).to.deep.equal([second]);
+  });
+
   it('loses nothing over any interleaving of two sessions that come, confirm, end and overflow in a flush', async () => {
-    type Action = readonly ['record' | 'send' | 'flush' | 'end of one' | 'end of other' | 'confirm', number];
+    type Action = readonly [
+      'record' | 'record archived' | 'clear' | 'send' | 'flush' | 'end of one' | 'end of other' | 'confirm',
+      number,
+    ];
     const action: fc.Arbitrary<Action> = fc.tuple(
-      fc.constantFrom('record', 'send', 'flush', 'end of one', 'end of other', 'confirm'),
+      fc.constantFrom('record', 'record archived', 'clear', 'send', 'flush', 'end of one', 'end of other', 'confirm'),
       fc.nat({ max: 5 }),
     );
     await fc.assert(
@@ -78,6 +106,8 @@ describe('pending messages', () => {
         const { pending, log, record } = queue();
         const held: { one: number[]; other: number[] } = { one: [], other: [] };
         const confirmed = new Set<number>();
+        /** What some client has from the archive, or is about to read there. */
+        const fromArchive = new Set<number>();
         const end = (who: 'one' | 'other'): void => {
           pending.takeBack(held[who].splice(0).map((position) => ({ position, bytes: 10 })));
         };
@@ -89,6 +119,7 @@ describe('pending messages', () => {
             if (page === undefined) return;
             for (const { position, stanza } of page.entries) {
               if (!pending.isCurrent(page)) break;
+              expect(fromArchive.has(position), 'a message came from archive and queue').to.equal(false);
               expect(confirmed.has(position), 'a confirmed message came again').to.equal(false);
               expect(held.one.concat(held.other), 'a held message came again').not.to.include(position);
               pending.handOutWaiting(position, stanza.length, 1);
@@ -103,8 +134,8 @@ describe('pending messages', () => {
           for (const who of ['one', 'other'] as const) held[who] = held[who].filter((other) => other !== position);
         };
         for (const [kind, number] of actions) {
-          if (kind === 'record') {
-            const entry = record();
+          if (kind === 'record' || kind === 'record archived') {
+            const entry = record(kind === 'record archived');
             if (pending.waitingCount > 0 || number === 0) pending.addWaiting(entry.position, entry.stanza.length);
             else {
               pending.handOut(entry.position, number % 2 === 0 ? 1 : 2);
@@ -115,21 +146,28 @@ describe('pending messages', () => {
             const entry = { ...record(), flags: { archived: true, pending: false, sent: true } };
             log.splice(-1, 1, entry);
             pending.passOver(entry.position);
+          } else if (kind === 'clear') {
+            // What a client is shown of the archive is everything up to some message.
+            const upTo = log.at(-1 - number)?.position ?? 0;
+            await pending.clearArchived(upTo);
+            for (const { position, flags } of log) if (flags.archived && position <= upTo) fromArchive.add(position);
           } else if (kind === 'flush') await flush(number);
           else if (kind === 'end of one') end('one');
           else if (kind === 'end of other') end('other');
           else if (held.one.length > 0) confirm(held.one[number % held.one.length]!);
           const passed = log.filter(
-            ({ position, flags }) => flags.pending && position <= pending.cursor && !confirmed.has(position),
+            ({ position, flags }) =>
+              flags.pending && position <= pending.cursor && !confirmed.has(position) && !fromArchive.has(position),
           );
           expect(passed, 'the cursor passed what nobody has').to.deep.equal([]);
         }
         await flush(0);
         for (const position of [...held.one, ...held.other]) confirm(position);
         const received = log.filter(({ flags }) => flags.pending).map(({ position }) => position);
-        expect([...confirmed].sort((one, other) => one - other)).to.deep.equal(received);
+        const had = new Set([...confirmed, ...fromArchive]);
+        expect(received.filter((position) => !had.has(position))).to.deep.equal([]);
         expect(pending.isSettled).to.equal(true);
-        expect(pending.cursor).to.be.at.least(received.at(-1) ?? 0);
+        expect(pending.cursor).to.be.at.least(received.findLast((position) => confirmed.has(position)) ?? 0);
         // And it catches up with what was sent while others waited.
         const { position } = record();
         pending.passOver(position);

@@ -108,7 +108,7 @@ describe('the record of a message', () => {
     }
     await stage.core.table.saveCursors();
     const [last] = (await logOf(JULIET)).slice(-1);
-    expect(await stage.storage.log.cursor(JULIET)).to.equal(last!.position);
+    expect((await stage.storage.log.cursors(JULIET)).cursor).to.equal(last!.position);
   });
 
   it('is left out with messages.history off, except for who is away', async () => {

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import { element } from '../../../stanzas/element.ts';
+import { NS } from '../../../stanzas/namespaces.ts';
+import { Stanza } from '../../../stanzas/stanza.ts';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import {
@@ -55,9 +57,11 @@ const tokenIn = (success: string) =>
 
 describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)', () => {
   let stage: StreamStage;
+  let store: MemoryStore;
 
   beforeEach(async () => {
-    stage = await StreamStage.open({ clock: new ManualClock(Date.UTC(2020, 1, 20)) });
+    store = new MemoryStore();
+    stage = await StreamStage.open({ clock: new ManualClock(Date.UTC(2020, 1, 20)), store });
   });
 
   /** A client under TLS that has seen the features. */
@@ -77,6 +81,24 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
   const conditionOf = async (player: StreamPlayer): Promise<string> =>
     /<([a-z-]+) xmlns='urn:ietf:params:xml:ns:xmpp-sasl'\/>/.exec(await player.until(/<failure .*?<\/failure>/))?.[1] ??
     '';
+  /** Somebody writes to Juliet; what is `hidden` no archive keeps (XEP-0334). */
+  async function write(
+    who: string,
+    numbers: readonly number[],
+    hidden: (n: number) => boolean = () => false,
+  ): Promise<void> {
+    const writer = stage.connectSecurely();
+    await writer.enter(who, 'orchard');
+    writer.send(`<enable xmlns='urn:xmpp:sm:3'/>`);
+    for (const n of numbers) {
+      const hint = hidden(n) ? `<no-permanent-store xmlns='urn:xmpp:hints'/>` : '';
+      writer.send(`<message to='${JULIET}' type='chat' id='m${n}'><body>word ${n}</body>${hint}</message>`);
+    }
+    writer.send(`<r xmlns='urn:xmpp:sm:3'/>`);
+    await writer.until(new RegExp(`<a xmlns='urn:xmpp:sm:3' h='${numbers.length}'/>`)); // all are stored
+    writer.connection.close();
+  }
+  const wordsIn = (text: string) => text.match(/word \d/g);
   const full = (jid: string) => [...stage.core.table.sessions()].find((session) => session.jid.full === jid);
 
   describe('the features', () => {
@@ -225,20 +247,88 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
       expect([...stage.core.table.sessions()]).to.have.lengthOf(2);
     });
 
-    it('gives the new session what the former did not take, in order', async () => {
+    it('leaves to the archive what the former session did not take', async () => {
       const [phone] = await enter(authenticate({ inline: bind(`<enable xmlns='urn:xmpp:sm:3' resume='true'/>`) }));
       phone.send('<presence/>');
       await phone.fence();
       phone.connection.close(new Error('no signal'));
-      const romeo = stage.connectSecurely();
-      await romeo.enter('romeo', 'orchard');
-      for (const n of [1, 2, 3])
-        romeo.send(`<message to='${JULIET}' type='chat' id='m${n}'><body>word ${n}</body></message>`);
-      await romeo.fence();
+      await write('romeo', [1, 2, 3]);
       const [again] = await enter(authenticate({ inline: bind() }));
       again.send('<presence/>');
-      const received = await again.until(/word 3.*?<\/message>/);
-      expect(received.match(/word \d/g)).to.deep.equal(['word 1', 'word 2', 'word 3']);
+      expect(await again.fence()).to.not.contain('word');
+      again.send(`<iq id='q' type='set'><query xmlns='urn:xmpp:mam:2'/></iq>`);
+      const archive = await again.until(/<iq [^>]*id='q'.*?<\/iq>/);
+      expect(archive.match(/word \d/g)).to.deep.equal(['word 1', 'word 2', 'word 3']);
+    });
+
+    it('gives the new session what the former did not take and no archive holds, in order', async () => {
+      const [phone] = await enter(authenticate({ inline: bind(`<enable xmlns='urn:xmpp:sm:3' resume='true'/>`) }));
+      phone.send('<presence/>');
+      await phone.fence();
+      phone.connection.close(new Error('no signal'));
+      await write('romeo', [1, 2, 3, 4], (n) => n % 2 === 0);
+      const [again] = await enter(authenticate({ inline: bind() }));
+      again.send('<presence/>');
+      expect(wordsIn(await again.until(/word 4.*?<\/message>/))).to.deep.equal(['word 2', 'word 4']);
+      expect(await again.fence()).to.not.contain('word');
+      await stage.core.table.saveCursors();
+      expect(await stage.storage.log.pendingUsage(JULIET)).to.include({ count: 0 });
+    });
+
+    it('clears for every client what one takes from the archive, and nothing else, over a crash as well', async () => {
+      await write('romeo', [1, 2, 3, 4], (n) => n % 2 === 0);
+      await enter(authenticate({ inline: bind() }));
+      await stage.core.table.saveCursors();
+      stage = await StreamStage.open({ clock: stage.clock, store, people: [] });
+      const laptop = stage.connectSecurely();
+      await laptop.enter('juliet', 'balcony');
+      laptop.send('<presence/>');
+      expect(wordsIn(await laptop.until(/word 4.*?<\/message>/))).to.deep.equal(['word 2', 'word 4']);
+      await write('romeo', [5]);
+      expect(wordsIn(await laptop.until(/word \d.*?<\/message>/))).to.deep.equal(['word 5']);
+    });
+
+    it('clears nothing that another client is about to take', async () => {
+      const laptop = stage.connectSecurely();
+      await laptop.enter('juliet', 'balcony');
+      laptop.send(`<enable xmlns='urn:xmpp:sm:3' resume='true'/><presence/>`);
+      await laptop.fence();
+      laptop.connection.close(new Error('no signal'));
+      await write('romeo', [1, 2]);
+      const [phone] = await enter(authenticate({ inline: bind() }));
+      phone.send('<presence/>');
+      await phone.fence();
+      expect(stage.core.table.peek(JULIET)?.pending.cursor).to.equal(0);
+      // It never comes back: what it held is in the archive that the phone was shown, and is not sent there again.
+      stage.core.table.end(full(`${JULIET}/balcony`)!);
+      for (let turns = 0; turns < 50 && stage.core.table.peek(JULIET)!.pending.waitingCount > 0; turns++)
+        await nextTurn();
+      expect(stage.core.table.peek(JULIET)?.pending.waitingCount).to.equal(0);
+      expect(await phone.fence()).to.not.contain('word');
+    });
+
+    it('sends what comes while the archive is described', async () => {
+      let answer: (() => void) | undefined;
+      stage.core.bindFeatures.addMetadata(
+        () => new Promise((resolve) => (answer = () => resolve({ element: element('metadata', 'urn:example') }))),
+      );
+      await write('romeo', [1]);
+      const player = await connected();
+      player.send(authenticate({ inline: bind() }));
+      while (answer === undefined) await nextTurn();
+      await write('romeo', [2]);
+      answer();
+      await player.until(FEATURES);
+      player.send('<presence/>');
+      expect(wordsIn(await player.until(/word \d.*?<\/message>/))).to.deep.equal(['word 2']);
+    });
+
+    it('clears nothing where nothing is archived', async () => {
+      stage = await StreamStage.open({ environment: { POSTHORN_MESSAGES_HISTORY: 'off' } });
+      await write('romeo', [1]);
+      const [player] = await enter(authenticate({ inline: bind() }));
+      player.send('<presence/>');
+      expect(wordsIn(await player.until(/word \d.*?<\/message>/))).to.deep.equal(['word 1']);
     });
 
     it('switches on what modules offer before anything is delivered, and passes over what nobody knows', async () => {
@@ -250,7 +340,9 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
           return element('lit', 'urn:example:candles');
         },
       });
-      stage.core.bindFeatures.addMetadata((account) => element('metadata', 'urn:example', { of: account.jid.bare }));
+      stage.core.bindFeatures.addMetadata((account) => ({
+        element: element('metadata', 'urn:example', { of: account.jid.bare }),
+      }));
       const [, success] = await enter(
         authenticate({ inline: bind(`<enable xmlns='urn:example:candles'/><enable xmlns='urn:example:nothing'/>`) }),
       );
@@ -298,16 +390,16 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
     it('lets nothing overtake success, however long the metadata takes', async () => {
       let answer: (() => void) | undefined;
       stage.core.bindFeatures.addMetadata(
-        () => new Promise((resolve) => (answer = () => resolve(element('metadata', 'urn:example')))),
+        () => new Promise((resolve) => (answer = () => resolve({ element: element('metadata', 'urn:example') }))),
       );
+      // A module that has something to say to the session as soon as there is one
+      stage.core.pipeline.sessionBound.push((session) => {
+        if (session.account.jid.bare !== JULIET) return;
+        session.deliver(Stanza.create('message', { to: session.jid }, [element('body', NS.CLIENT, {}, 'But soft')]));
+      });
       const player = await connected();
       player.send(authenticate({ inline: bind(`<enable xmlns='urn:xmpp:sm:3'/>`) }));
       while (answer === undefined) await nextTurn();
-      const [session] = [...stage.core.table.sessions()];
-      const romeo = stage.connectSecurely();
-      await romeo.enter('romeo', 'orchard');
-      romeo.send(`<message to='${session!.jid.full}' type='chat' id='early'><body>But soft</body></message>`);
-      await romeo.fence();
       expect(player.sent).to.equal('');
       answer();
       const success = await player.until(FEATURES);
