@@ -4,17 +4,12 @@ import { NS } from './namespaces.ts';
 import type { Stanza } from './stanza.ts';
 
 /**
- * Adds the message's place in its chat: `<sequence by='montague.lit' chat='juliet@capulet.lit' n='42'/>`.
+ * A message's place in its chat, as a byte string: `<sequence by='montague.lit' chat='juliet@capulet.lit' n='42'/>`.
  *
  * @param by the receiving account's domain, whose word the client takes
  * @param chat the other side as the receiver knows it: the peer's bare JID
  * @param n 1, 2, 3, ... without gaps, the same on all devices of both sides
  */
-export function withSequence(message: Stanza, by: string, chat: string, n: number): Stanza {
-  return message.withChild('sequence', NS.SEQUENCE, sequenceBytes(by, chat, n));
-}
-
-/** The same element as a byte string. */
 export function sequenceBytes(by: string, chat: string, n: number): string {
   return `<sequence xmlns='${NS.SEQUENCE}' by='${attributeBytes(by)}' chat='${attributeBytes(chat)}' n='${String(n)}'/>`;
 }

@@ -12,10 +12,6 @@ export function stanzaIdBytes(by: string, id: string): string {
   return `<stanza-id xmlns='${NS.STANZA_ID}' by='${attributeBytes(by)}' id='${attributeBytes(id)}'/>`;
 }
 
-export function withStanzaId(message: Stanza, by: string, id: string): Stanza {
-  return message.withChild('stanza-id', NS.STANZA_ID, stanzaIdBytes(by, id));
-}
-
 /** Removes the ids whose `by` is ours: who adds them must delete all others (XEP-0359 3, rules 2 and 4). */
 export function withoutForgedIds(message: Stanza, isOurs: (jid: string) => boolean): Stanza {
   const forged = (child: Child): boolean => {

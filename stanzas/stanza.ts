@@ -43,6 +43,8 @@ export class Stanza {
   readonly content: string;
   readonly children: readonly Child[];
   #bytes: string | undefined;
+  /** The attributes of the root in bytes, written once for a stanza and what differs from it only in content. */
+  #attributes: string | undefined;
 
   private constructor(
     kind: StanzaKind,
@@ -61,6 +63,7 @@ export class Stanza {
     this.content = content;
     this.children = children;
     this.#bytes = undefined;
+    this.#attributes = undefined;
   }
 
   /** A stanza out of a verified frame, with the addresses the receiver has prepared. */
@@ -87,7 +90,9 @@ export class Stanza {
 
   /** The same stanza around other bytes, into which nobody looks any more: its table of children is empty. */
   withContent(content: string): Stanza {
-    return new Stanza(this.kind, this, this.others, content, NO_CHILDREN);
+    const stanza = new Stanza(this.kind, this, this.others, content, NO_CHILDREN);
+    stanza.#attributes = this.#attributes;
+    return stanza;
   }
 
   /** With one more child at the end. `bytes` must be the serialised element, well-formed by itself. */
@@ -179,13 +184,18 @@ export class Stanza {
   }
 
   #write(namespace: string): string {
-    let tag = `<${this.kind}${namespace}`;
-    if (this.to !== undefined) tag += ` to='${this.to.attributeBytes}'`;
-    if (this.from !== undefined) tag += ` from='${this.from.attributeBytes}'`;
-    if (this.id !== undefined) tag += ` id='${attributeBytes(this.id)}'`;
-    if (this.type !== undefined) tag += ` type='${attributeBytes(this.type)}'`;
-    if (this.lang !== undefined) tag += ` xml:lang='${attributeBytes(this.lang)}'`;
-    return this.content === '' ? `${tag}${this.others}/>` : `${tag}${this.others}>${this.content}</${this.kind}>`;
+    const tag = `<${this.kind}${namespace}${(this.#attributes ??= this.#writeAttributes())}`;
+    return this.content === '' ? `${tag}/>` : `${tag}>${this.content}</${this.kind}>`;
+  }
+
+  #writeAttributes(): string {
+    let attributes = '';
+    if (this.to !== undefined) attributes += ` to='${this.to.attributeBytes}'`;
+    if (this.from !== undefined) attributes += ` from='${this.from.attributeBytes}'`;
+    if (this.id !== undefined) attributes += ` id='${attributeBytes(this.id)}'`;
+    if (this.type !== undefined) attributes += ` type='${attributeBytes(this.type)}'`;
+    if (this.lang !== undefined) attributes += ` xml:lang='${attributeBytes(this.lang)}'`;
+    return attributes + this.others;
   }
 }
 

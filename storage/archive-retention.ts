@@ -1,8 +1,9 @@
 import type { StorageAccess } from './access.ts';
-import { decodeArchive, decodeRemoval, EMPTY_ARCHIVE, encodeArchive, encodeRemoval } from './archive-record.ts';
+import { decodeRemoval, encodeRemoval } from './archive-record.ts';
 import type { ArchiveLimits, ArchiveRecord, Removal, RemovalReason } from './archive-record.ts';
-import { contactKey, ownerRange, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
-import { decodeEntry, encodeEntry, flagsOf, stanzaLengthOf } from './log-entry.ts';
+import { archiveWrite, type ArchiveSurvey } from './archive-survey.ts';
+import { contactKey, ownerRange, positionKey, positionRange, restAsPosition } from './keys.ts';
+import { contactOf, decodeEntry, encodeEntry, flagsOf } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
 import type { Cursors, MessageLog } from './message-log.ts';
 import { pagesOf } from './ordered-store.ts';
@@ -39,27 +40,27 @@ const PIECE_ENTRIES = 200;
 export class ArchiveRetention {
   readonly #access: StorageAccess;
   readonly #log: MessageLog;
-  /** The last change of each owner's archive that has changes: they run one after the other. */
-  readonly #changes = new Map<string, Promise<unknown>>();
+  readonly #survey: ArchiveSurvey;
 
-  constructor(access: StorageAccess, log: MessageLog) {
+  constructor(access: StorageAccess, log: MessageLog, survey: ArchiveSurvey) {
     this.#access = access;
     this.#log = log;
+    this.#survey = survey;
   }
 
   /** What the archive holds now, and its own limits. */
   usage(owner: string): Promise<ArchiveRecord> {
-    return this.#change(owner, () => this.#counted(owner));
+    return this.#survey.change(owner, () => this.#survey.upToDate(owner));
   }
 
   /** The archive's own limits, without counting what it holds. */
   async limits(owner: string): Promise<ArchiveLimits> {
-    return (await this.#load(owner)).limits;
+    return (await this.#survey.load(owner)).limits;
   }
 
   setLimits(owner: string, limits: ArchiveLimits): Promise<void> {
-    return this.#change(owner, async () => {
-      await this.#access.commit.write([archiveWrite(owner, { ...(await this.#load(owner)), limits })]);
+    return this.#survey.change(owner, async () => {
+      await this.#access.commit.write([archiveWrite(owner, { ...(await this.#survey.load(owner)), limits })]);
     });
   }
 
@@ -78,8 +79,8 @@ export class ArchiveRetention {
    * @param at now, milliseconds since the epoch
    */
   trim(owner: string, rule: TrimRule, at: number): Promise<Removal | undefined> {
-    return this.#change(owner, async () => {
-      let record = await this.#counted(owner);
+    return this.#survey.change(owner, async () => {
+      let record = await this.#survey.upToDate(owner);
       const cursors = await this.#log.cursors(owner);
       const earlier = await this.#lastRemoval(owner);
       let removed: Removal | undefined;
@@ -107,15 +108,17 @@ export class ArchiveRetention {
 
   /** Replaces an archived message by what `change` makes of its entry; undefined leaves it. No other change comes between. */
   replace(owner: string, position: number, change: (entry: LogEntry) => string | undefined): Promise<void> {
-    return this.#change(owner, async () => {
-      const record = await this.#load(owner);
+    return this.#survey.change(owner, async () => {
+      const record = await this.#survey.load(owner);
       const key = positionKey('log', owner, position);
       const [value] = await this.#access.store.getMany([key]);
       if (value === undefined || !flagsOf(key, value).archived) return;
       const entry = decodeEntry(key, value);
       const stanza = change(entry);
       if (stanza === undefined) return;
-      const writes: Write[] = [{ type: 'put', key, value: encodeEntry({ ...entry, stanza }) }];
+      const writes: Write[] = [
+        { type: 'put', key, value: encodeEntry({ ...entry, stanza }, contactOf(key, value).resource) },
+      ];
       if (position <= record.countedUpTo) {
         const bytes = Math.max(0, record.bytes + stanza.length - entry.stanza.length);
         writes.push(archiveWrite(owner, { ...record, bytes }));
@@ -124,50 +127,9 @@ export class ArchiveRetention {
     });
   }
 
-  async #counted(owner: string): Promise<ArchiveRecord> {
-    let record = await this.#load(owner);
-    const { cursor } = await this.#log.cursors(owner);
-    const uncounted = positionRange('log', owner, record.countedUpTo, undefined);
-    for await (const page of pagesOf(this.#access.store, uncounted, PIECE_ENTRIES)) {
-      let { count, bytes, countedUpTo } = record;
-      const writes: Write[] = [];
-      for (const [key, value] of page) {
-        const { archived, pending } = flagsOf(key, value);
-        countedUpTo = restAsPosition(key);
-        if (archived) {
-          count++;
-          bytes += stanzaLengthOf(key, value);
-        } else if (!pending || countedUpTo <= cursor) {
-          // Delivered, and left over when the server was killed.
-          writes.push({ type: 'delete', key });
-        }
-      }
-      record = { ...record, count, bytes, countedUpTo };
-      await this.#access.commit.write([...writes, archiveWrite(owner, record)]);
-    }
-    return record;
-  }
-
-  async #load(owner: string): Promise<ArchiveRecord> {
-    const key = textKey('archives', owner);
-    const [value] = await this.#access.store.getMany([key]);
-    return value === undefined ? EMPTY_ARCHIVE : decodeArchive(key, value);
-  }
-
   async #lastRemoval(owner: string): Promise<Removal | undefined> {
     const [last] = await this.#access.store.page({ ...ownerRange('removals', owner), reverse: true }, 1);
     return last === undefined ? undefined : decodeRemoval(...last);
-  }
-
-  #change<Result>(owner: string, change: () => Promise<Result>): Promise<Result> {
-    const changed = (this.#changes.get(owner) ?? Promise.resolve()).then(change);
-    const settled = changed
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#changes.get(owner) === settled) this.#changes.delete(owner);
-      });
-    this.#changes.set(owner, settled);
-    return changed;
   }
 }
 
@@ -190,7 +152,7 @@ function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLef
       piece.hasMore = false;
       return piece;
     }
-    piece.writes.push(...removalWrites(owner, key, entry, cursors));
+    piece.writes.push(...removalWrites(owner, key, value, entry, cursors));
     piece.from = Math.min(piece.from, position);
     piece.upTo = position;
     piece.count++;
@@ -199,15 +161,20 @@ function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLef
   return piece;
 }
 
-function removalWrites(owner: string, key: Key, entry: LogEntry, { cursor, archivedCursor }: Cursors): Write[] {
-  const slash = entry.peer.indexOf('/');
-  const contact = slash < 0 ? entry.peer : entry.peer.slice(0, slash);
+function removalWrites(
+  owner: string,
+  key: Key,
+  value: Uint8Array,
+  entry: LogEntry,
+  { cursor, archivedCursor }: Cursors,
+): Write[] {
+  const { bare, resource } = contactOf(key, value);
   const { flags, position } = entry;
   const isWaiting = flags.pending && position > Math.max(cursor, archivedCursor);
   return [
-    { type: 'delete', key: contactKey(owner, contact, position) },
+    { type: 'delete', key: contactKey(owner, bare, position) },
     isWaiting
-      ? { type: 'put', key, value: encodeEntry({ ...entry, flags: { ...flags, archived: false } }) }
+      ? { type: 'put', key, value: encodeEntry({ ...entry, flags: { ...flags, archived: false } }, resource) }
       : { type: 'delete', key },
   ];
 }
@@ -220,8 +187,4 @@ function joined(earlier: Removal | undefined, later: Removal): Removal {
 
 function removalKey(owner: string, upTo: number): Key {
   return positionKey('removals', owner, upTo);
-}
-
-function archiveWrite(owner: string, record: ArchiveRecord): Write {
-  return { type: 'put', key: textKey('archives', owner), value: encodeArchive(record) };
 }

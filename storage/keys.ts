@@ -18,10 +18,10 @@
  *   handled     id of a resumable session, UTF-8      -> how many of its stanzas are handled (resumptions.ts)
  *   sessions    id of a resumable session, UTF-8      -> the session, saved for a restart (resumptions.ts)
  *   tokens      name of the client, UTF-8             -> the tokens it was given (client-tokens.ts)
- *   contacts    bare JID, UTF-8, 0x00, position       -> resource of the contact in an archived message (message-log.ts)
- *   archives    nothing                               -> how much the archive holds, and its limits (archive-record.ts)
+ *   contacts    bare JID, UTF-8, 0x00, position       -> resource of the contact in an archived message (archive-survey.ts)
+ *   archives    nothing                               -> what the archive holds, up to where, and its limits (archive-record.ts)
  *   removals    last position removed, 8 bytes        -> what was removed from the archive, and why (archive-record.ts)
- *   sendKeys    position in the sender's log, 8 bytes -> by what a message sent again is known (send-keys.ts)
+ *   sendKeys    position in the sender's log, 8 bytes -> by what those sent up to it are known again (send-keys.ts)
  *   unavailable nothing                               -> when the account was last seen to go (last-unavailable.ts)
  *   outbox      position, 8 bytes, big endian         -> a stanza for another server (outboxes.ts); owner: our domain,
  *                                                        a slash, the other's domain
@@ -262,6 +262,24 @@ export function describeKey(key: Key): string {
 
 /** Shard, table, owner and its end; `restLength` more bytes are left to be filled. */
 function ownerPrefix(table: Table, owner: string, restLength: number): Buffer {
+  const { length } = owner;
+  const key = Buffer.allocUnsafe(SHARD_AND_TABLE_LENGTH + length + 1 + restLength);
+  let hash = FNV_OFFSET;
+  // Nearly every owner is ASCII: written and hashed in one go, half the time of calls into C++.
+  for (let index = 0; index < length; index++) {
+    const code = owner.charCodeAt(index);
+    if (code > 0x7f || code === END_OF_OWNER) return unicodePrefix(table, owner, restLength);
+    key[SHARD_AND_TABLE_LENGTH + index] = code;
+    hash = Math.imul(hash ^ code, FNV_PRIME);
+  }
+  key[0] = 0;
+  key[1] = fold(hash);
+  key[2] = TABLES[table];
+  key[SHARD_AND_TABLE_LENGTH + length] = END_OF_OWNER;
+  return key;
+}
+
+function unicodePrefix(table: Table, owner: string, restLength: number): Buffer {
   refuseNul(owner);
   const ownerLength = Buffer.byteLength(owner, 'utf8');
   const key = Buffer.allocUnsafe(SHARD_AND_TABLE_LENGTH + ownerLength + 1 + restLength);

@@ -1,6 +1,7 @@
 import { describeKey, restAsPosition } from './keys.ts';
 import { StoreError } from './ordered-store.ts';
 import type { Key } from './ordered-store.ts';
+import { shortTextLength, writeShortText } from './short-text.ts';
 
 /** One message of an account's log. */
 export interface LogEntry {
@@ -24,37 +25,46 @@ export interface LogEntry {
 
 /*
  * The value, written by hand because every message passes here:
- *   format 1 | flags 1 | sequence 8, big endian, 0 for none | length of peer 2 | peer, UTF-8 | stanza, to the end
+ *   format 1 | flags 1 | sequence 8, big endian, 0 for none | length of peer 2 | length of resource 2 | peer, UTF-8 |
+ *   resource of the contact, UTF-8 | stanza, to the end
  */
-const FORMAT = 1;
+const FORMAT = 2;
 const FORMAT_AT = 0;
 const FLAGS_AT = 1;
 const SEQUENCE_AT = 2;
 const PEER_LENGTH_AT = 10;
-const PEER_AT = 12;
+const RESOURCE_LENGTH_AT = 12;
+const PEER_AT = 14;
 const ARCHIVED = 1;
 const PENDING = 2;
 const SENT = 4;
-const MAX_PEER_BYTES = 0xffff;
+const MAX_TEXT_BYTES = 0xffff;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The entry as a value; its position is in the key. Throws RangeError for an impossible sequence or peer. */
-export function encodeEntry(entry: LogEntry): Uint8Array {
+/**
+ * The entry as a value; its position is in the key. Throws RangeError for an impossible sequence or peer.
+ *
+ * @param resource that of the contact, '' for none: what the index by contact is made of
+ */
+export function encodeEntry(entry: LogEntry, resource: string): Uint8Array {
   const { flags, peer, sequence, stanza } = entry;
-  const peerLength = Buffer.byteLength(peer, 'utf8');
-  if (peerLength > MAX_PEER_BYTES) throw new RangeError('the peer is no JID');
+  const peerLength = shortTextLength(peer);
+  const resourceLength = shortTextLength(resource);
+  if (peerLength > MAX_TEXT_BYTES || resourceLength > MAX_TEXT_BYTES) throw new RangeError('the peer is no JID');
   if (sequence !== undefined && (!Number.isSafeInteger(sequence) || sequence < 1)) {
     throw new RangeError(`${sequence} is no sequence number`);
   }
   const number = sequence ?? 0;
-  const value = Buffer.allocUnsafe(PEER_AT + peerLength + stanza.length);
+  const value = Buffer.allocUnsafe(PEER_AT + peerLength + resourceLength + stanza.length);
   value[FORMAT_AT] = FORMAT;
   value[FLAGS_AT] = (flags.archived ? ARCHIVED : 0) | (flags.pending ? PENDING : 0) | (flags.sent ? SENT : 0);
   value.writeUInt32BE(Math.floor(number / 0x1_0000_0000), SEQUENCE_AT);
   value.writeUInt32BE(number >>> 0, SEQUENCE_AT + 4);
   value.writeUInt16BE(peerLength, PEER_LENGTH_AT);
-  value.write(peer, PEER_AT, 'utf8');
-  value.write(stanza, PEER_AT + peerLength, 'latin1');
+  value.writeUInt16BE(resourceLength, RESOURCE_LENGTH_AT);
+  writeShortText(value, peer, PEER_AT, peerLength);
+  writeShortText(value, resource, PEER_AT + peerLength, resourceLength);
+  value.write(stanza, PEER_AT + peerLength + resourceLength, 'latin1');
   return value;
 }
 
@@ -68,7 +78,7 @@ export function decodeEntry(key: Key, value: Uint8Array): LogEntry {
   return {
     position: restAsPosition(key),
     flags,
-    peer: decodePeer(key, value.subarray(PEER_AT, stanzaAt)),
+    peer: decodeText(key, value.subarray(PEER_AT, PEER_AT + peerLengthOf(value))),
     sequence: number === 0 ? undefined : number,
     stanza: bytes.toString('latin1', stanzaAt),
   };
@@ -85,13 +95,37 @@ export function flagsOf(key: Key, value: Uint8Array): LogEntry['flags'] {
 
 /** The bytes of an entry's stanza, without reading them. Throws StoreError `corrupt`. */
 export function stanzaLengthOf(key: Key, value: Uint8Array): number {
-  const peerLength = ((value[PEER_LENGTH_AT] ?? 0) << 8) + (value[PEER_LENGTH_AT + 1] ?? 0);
-  const length = value.length - PEER_AT - peerLength;
+  const length = value.length - PEER_AT - peerLengthOf(value) - resourceLengthOf(value);
   if (length < 0) throw corrupt(key, 'it ends too early');
   return length;
 }
 
-function decodePeer(key: Key, bytes: Uint8Array): string {
+/** The contact of an entry: what the index by contact says of it. */
+export interface EntryContact {
+  readonly bare: string;
+  /** '' for none. */
+  readonly resource: string;
+}
+
+/** The contact of an entry, without reading its stanza. Throws StoreError `corrupt`. */
+export function contactOf(key: Key, value: Uint8Array): EntryContact {
+  stanzaLengthOf(key, value);
+  const end = PEER_AT + peerLengthOf(value);
+  const peer = decodeText(key, value.subarray(PEER_AT, end));
+  const slash = peer.indexOf('/');
+  const resource = decodeText(key, value.subarray(end, end + resourceLengthOf(value)));
+  return { bare: slash < 0 ? peer : peer.slice(0, slash), resource };
+}
+
+function peerLengthOf(value: Uint8Array): number {
+  return ((value[PEER_LENGTH_AT] ?? 0) << 8) + (value[PEER_LENGTH_AT + 1] ?? 0);
+}
+
+function resourceLengthOf(value: Uint8Array): number {
+  return ((value[RESOURCE_LENGTH_AT] ?? 0) << 8) + (value[RESOURCE_LENGTH_AT + 1] ?? 0);
+}
+
+function decodeText(key: Key, bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch {

@@ -1,4 +1,5 @@
 import type { StorageAccess } from './access.ts';
+import type { ArchiveSurvey } from './archive-survey.ts';
 import { contactKey, contactRange, positionKey, positionOfContactKey, positionRange } from './keys.ts';
 import { decodeEntry, flagsOf } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
@@ -44,13 +45,16 @@ const SEARCHED_ROWS = 500;
 /** An account's log as its archive (XEP-0313): the entries that are flagged so. Reading costs what is read. */
 export class MessageArchive {
   readonly #access: StorageAccess;
+  readonly #survey: ArchiveSurvey;
 
-  constructor(access: StorageAccess) {
+  constructor(access: StorageAccess, survey: ArchiveSurvey) {
     this.#access = access;
+    this.#survey = survey;
   }
 
   /** The first messages in the asked direction. A contact's are found without reading those of others. */
   async page(owner: string, options: ArchivePageOptions): Promise<ArchivePage> {
+    if (options.contact !== undefined) await this.#survey.change(owner, () => this.#survey.upToDate(owner));
     const entries: LogEntry[] = [];
     let bytes = 0;
     for await (const read of this.#read(owner, options)) {

@@ -1,5 +1,5 @@
 import type { StorageAccess } from './access.ts';
-import { contactKey, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
+import { positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
 import { decodeEntry, encodeEntry, flagsOf, stanzaLengthOf } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
@@ -53,7 +53,6 @@ export interface TrimmedPiece {
 
 const CURSOR_FORMAT = 1;
 const TWO_CURSORS_FORMAT = 2;
-const NO_RESOURCE = new Uint8Array();
 const USAGE_PAGE_ENTRIES = 64;
 
 /**
@@ -69,21 +68,16 @@ export class MessageLog {
   }
 
   /**
-   * Appends the entry; an archived one is also entered under its contact, so that a chat is found without its neighbours.
+   * Appends the entry. The index by contact learns of it when somebody asks (archive-survey.ts).
    *
    * @param contact the JID, bare or full, of the chat's other side as this message has it
    * @throws RangeError for what cannot be written
    */
   appendWrites(owner: string, entry: LogEntry, contact = entry.peer): Write[] {
-    const { position } = entry;
-    const writes: Write[] = [{ type: 'put', key: positionKey('log', owner, position), value: encodeEntry(entry) }];
-    if (entry.flags.archived) {
-      const slash = contact.indexOf('/');
-      const bare = slash < 0 ? contact : contact.slice(0, slash);
-      const resource = slash < 0 ? NO_RESOURCE : Buffer.from(contact.slice(slash + 1), 'utf8');
-      writes.push({ type: 'put', key: contactKey(owner, bare, position), value: resource });
-    }
-    return writes;
+    const slash = contact.indexOf('/');
+    const resource = slash < 0 ? '' : contact.slice(slash + 1);
+    const key = positionKey('log', owner, entry.position);
+    return [{ type: 'put', key, value: encodeEntry(entry, resource) }];
   }
 
   /** Up to `limit` entries, archived or pending or neither: the reader chooses. */

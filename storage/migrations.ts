@@ -9,7 +9,7 @@ import { RecordReader, RecordWriter } from './record.ts';
  */
 export type Migration = (store: OrderedStore) => Promise<void>;
 
-/** `MIGRATIONS[n]` leads from layout version n + 1 to n + 2. A migration that was released is never changed. */
+/** `MIGRATIONS[n]` leads from layout version n + 2 to n + 3. A migration that was released is never changed. */
 const MIGRATIONS: readonly Migration[] = [];
 
 /** Which layout a store has. */
@@ -19,11 +19,12 @@ export interface StoreLayout {
 }
 
 const FORMAT = 1;
-const FIRST_VERSION = 1;
+/** Layout 1 was never released. */
+const FIRST_VERSION = 2;
 
 /**
  * Brings the store to the layout this Posthorn knows, and marks an empty store with it. Rejects with StoreError: `failed`
- * if a newer Posthorn has written it, `corrupt` if it holds something but no version.
+ * if a newer Posthorn has written it, or one before the first release, `corrupt` if it holds something but no version.
  */
 export async function migrate(store: OrderedStore, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {
   const known = FIRST_VERSION + migrations.length;
@@ -59,7 +60,14 @@ async function loadVersion(store: OrderedStore): Promise<number | undefined> {
   const reader = new RecordReader(key, value, FORMAT);
   const version = reader.number();
   reader.end();
-  if (version < FIRST_VERSION) throw reader.corrupt(`there is no layout ${version}`);
+  if (version < 1) throw reader.corrupt(`there is no layout ${version}`);
+  if (version < FIRST_VERSION) {
+    throw new StoreError(
+      'failed',
+      `the store has layout ${version}, written before Posthorn's first release, and cannot be read any more; ` +
+        'move it away and start with an empty data directory',
+    );
+  }
   return version;
 }
 

@@ -78,6 +78,16 @@ export class RecordReader {
     return value;
   }
 
+  /** A number of 32 bits, not negative. */
+  word(): number {
+    return this.#take(4).readUInt32BE(0);
+  }
+
+  /** Whether fields are left. */
+  get hasMore(): boolean {
+    return this.#offset < this.#value.length;
+  }
+
   /** The bytes, copied. */
   bytes(): Uint8Array {
     return new Uint8Array(this.#take(this.#take(LENGTH_BYTES).readUInt32BE(0)));

@@ -1,13 +1,16 @@
 import type { StorageAccess } from './access.ts';
-import { positionKey, positionRange, restAsPosition } from './keys.ts';
+import { positionKey, positionRange } from './keys.ts';
 import { pagesOf } from './ordered-store.ts';
 import type { Key, Write } from './ordered-store.ts';
 import { RecordReader, RecordWriter } from './record.ts';
+import { shortTextLength, writeShortText } from './short-text.ts';
 
 /** By what a message that is sent again is known: made of its chat, its id and its content. */
 export interface SendKey {
-  /** 8 bytes. */
-  readonly hash: Uint8Array;
+  /** Half of a hash, 32 bits, not negative. */
+  readonly first: number;
+  /** The other half. */
+  readonly second: number;
   /**
    * The stream it was sent on, where its id is the stanza's own `id`, which clients count anew with each stream; undefined
    * for an origin-id, which is its message's for ever.
@@ -21,16 +24,27 @@ export interface SendStream {
   readonly since: number;
 }
 
+/** The key of a message that was sent. */
+export interface PlacedSendKey extends SendKey {
+  /** That of the message in its sender's log, whether it is kept there or not. */
+  readonly position: number;
+}
+
 /** A key as it is stored, or that a stream was closed in order. */
 export type StoredSendKey =
-  | (SendKey & { readonly kind: 'sent'; readonly position: number })
+  | (PlacedSendKey & { readonly kind: 'sent' })
   | { readonly kind: 'closed'; readonly position: number; readonly stream: SendStream };
 
-const FORMAT = 1;
+/*
+ * The value: what one account sent in one batch, one after the other, up to the position in the key:
+ *   format 1 | kind 1, position 8, hash 8, where it has a stream: since 8, length of resource 4, resource | ...
+ */
+const FORMAT = 2;
 const ORIGIN_ID = 0;
 const STANZA_ID = 1;
 const CLOSED = 2;
 const PAGE_ENTRIES = 500;
+const TWO_TO_THE_32 = 0x1_0000_0000;
 
 /** What each account sent lately, by position in its log; what is old goes as one range. */
 export class SendKeys {
@@ -40,15 +54,18 @@ export class SendKeys {
     this.#access = access;
   }
 
-  /** @param position that of the message in its sender's log, whether it is kept there or not */
-  putWrites(owner: string, position: number, { hash, stream }: SendKey): Write[] {
-    const writer = new RecordWriter(FORMAT).byte(stream === undefined ? ORIGIN_ID : STANZA_ID).bytes(hash);
-    if (stream !== undefined) writer.number(Math.max(0, stream.since)).text(stream.resource);
-    return [{ type: 'put', key: positionKey('sendKeys', owner, position), value: writer.end() }];
+  /** @param keys what an account sent, in order, one at least */
+  putWrites(owner: string, keys: readonly PlacedSendKey[]): Write[] {
+    const value = Buffer.allocUnsafe(keys.reduce((sum, key) => sum + lengthOf(key), 1));
+    value[0] = FORMAT;
+    let at = 1;
+    for (const key of keys) at = writeKey(value, at, key);
+    return [{ type: 'put', key: positionKey('sendKeys', owner, keys.at(-1)!.position), value }];
   }
 
   closedWrites(owner: string, position: number, { since, resource }: SendStream): Write[] {
-    const value = new RecordWriter(FORMAT).byte(CLOSED).number(Math.max(0, since)).text(resource).end();
+    const writer = new RecordWriter(FORMAT).byte(CLOSED).number(position);
+    const value = writer.number(Math.max(0, since)).text(resource).end();
     return [{ type: 'put', key: positionKey('sendKeys', owner, position), value }];
   }
 
@@ -60,30 +77,59 @@ export class SendKeys {
       positionRange('sendKeys', owner, after, undefined),
       PAGE_ENTRIES,
     )) {
-      for (const [key, value] of page) keys.push(decode(key, value));
+      for (const [key, value] of page) {
+        for (const sent of decode(key, value)) if (sent.position > after) keys.push(sent);
+      }
     }
     return keys;
   }
 
-  /** Forgets everything up to a position, that included. */
+  /** Forgets what was written up to a position, that included; later keys of the same batch stay, and those with them. */
   forgetWrites(owner: string, upTo: number): Write[] {
     const { from, to } = positionRange('sendKeys', owner, undefined, upTo + 1);
     return [{ type: 'deleteRange', from, to }];
   }
 }
 
-function decode(key: Key, value: Uint8Array): StoredSendKey {
-  const position = restAsPosition(key);
+function decode(key: Key, value: Uint8Array): StoredSendKey[] {
   const reader = new RecordReader(key, value, FORMAT);
+  const keys: StoredSendKey[] = [];
+  while (keys.length === 0 || reader.hasMore) keys.push(read(reader));
+  return keys;
+}
+
+function read(reader: RecordReader): StoredSendKey {
   const kind = reader.byte();
   if (kind > CLOSED) throw reader.corrupt(`unknown kind ${kind}`);
-  if (kind === CLOSED) {
-    const stream = { since: reader.number(), resource: reader.text() };
-    reader.end();
-    return { kind: 'closed', position, stream };
-  }
-  const hash = reader.bytes();
-  const stream = kind === ORIGIN_ID ? undefined : { since: reader.number(), resource: reader.text() };
-  reader.end();
-  return { kind: 'sent', position, hash, stream };
+  const position = reader.number();
+  if (kind === CLOSED) return { kind: 'closed', position, stream: readStream(reader) };
+  const [first, second] = [reader.word(), reader.word()];
+  return { kind: 'sent', position, first, second, stream: kind === ORIGIN_ID ? undefined : readStream(reader) };
+}
+
+function readStream(reader: RecordReader): SendStream {
+  return { since: reader.number(), resource: reader.text() };
+}
+
+function lengthOf({ stream }: SendKey): number {
+  return stream === undefined ? 17 : 29 + shortTextLength(stream.resource);
+}
+
+/** As a RecordWriter would: by hand, because there is one for every message. */
+function writeKey(value: Buffer, start: number, { position, first, second, stream }: PlacedSendKey): number {
+  value[start] = stream === undefined ? ORIGIN_ID : STANZA_ID;
+  writeNumber(value, position, start + 1);
+  value.writeUInt32BE(first, start + 9);
+  value.writeUInt32BE(second, start + 13);
+  if (stream === undefined) return start + 17;
+  writeNumber(value, Math.max(0, stream.since), start + 17);
+  const length = shortTextLength(stream.resource);
+  writeShortText(value, stream.resource, start + 29, length);
+  value.writeUInt32BE(length, start + 25);
+  return start + 29 + length;
+}
+
+function writeNumber(value: Buffer, number: number, at: number): void {
+  value.writeUInt32BE(Math.floor(number / TWO_TO_THE_32), at);
+  value.writeUInt32BE(number >>> 0, at + 4);
 }

@@ -7,6 +7,7 @@ import { Documents } from './documents.ts';
 import { GroupCommit } from './group-commit.ts';
 import { LastUnavailable } from './last-unavailable.ts';
 import { ArchiveRetention } from './archive-retention.ts';
+import { ArchiveSurvey } from './archive-survey.ts';
 import { MessageArchive } from './message-archive.ts';
 import { MessageLog } from './message-log.ts';
 import { layoutOf, migrate, type StoreLayout } from './migrations.ts';
@@ -89,12 +90,13 @@ export function storageOver(
   });
   const access = { store, commit };
   const log = new MessageLog(access);
+  const survey = new ArchiveSurvey(access, log);
   return {
     accounts: new Accounts(access),
     rosters: new Rosters(access),
     log,
-    archive: new MessageArchive(access),
-    retention: new ArchiveRetention(access, log),
+    archive: new MessageArchive(access, survey),
+    retention: new ArchiveRetention(access, log, survey),
     sequences: new Sequences(access),
     sendKeys: new SendKeys(access),
     documents: new Documents(access),

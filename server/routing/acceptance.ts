@@ -8,7 +8,7 @@ import type { SendKey } from '../../storage/send-keys.ts';
 import type { Account, Inbound, SentStanza } from './account.ts';
 import { Deliveries, HeldDelivery } from './deliveries.ts';
 import { messageFate, type MessageFate } from './delivery.ts';
-import { chatOf, type Recorder, type Recording } from './recorder.ts';
+import { chatOf, type Recorder } from './recorder.ts';
 import type { Repeats } from './repeats.ts';
 import type { MessageDelivery } from './message-delivery.ts';
 import { Departure, ReceivedMessage, SentMessage, type RecordedOutcome } from './recorded-message.ts';
@@ -221,7 +221,7 @@ export class Acceptance implements RecordedOutcome {
       message.copy = new SentMessage(delivery, sender, sent, ownEntry);
       message.copy.enqueue();
     }
-    this.#remember(recording, sender, ownEntry, key);
+    this.#remember(sender, ownEntry, key);
     recorder.commit(recording, message);
     receipt?.batched();
   }
@@ -238,21 +238,16 @@ export class Acceptance implements RecordedOutcome {
     const entry = recorder.sent(recording, sender, sent.stanza);
     const copy = new SentMessage(delivery, sender, sent, entry);
     copy.enqueue();
-    this.#remember(recording, sender, entry, key);
+    this.#remember(sender, entry, key);
     sender.departures ??= new Deliveries();
     const departure = new Departure(this, sender.departures, copy, sent.stanza, receipt, depart);
     sender.departures.put(departure);
     recorder.commit(recording, departure);
   }
 
-  #remember(
-    { writes }: Recording,
-    sender: Account | undefined,
-    entry: LogEntry | undefined,
-    key: SendKey | undefined,
-  ): void {
+  #remember(sender: Account | undefined, entry: LogEntry | undefined, key: SendKey | undefined): void {
     if (sender === undefined || entry === undefined || key === undefined) return;
-    writes.push(...this.#options.repeats.rememberWrites(sender, entry.position, key));
+    this.#options.repeats.remember(sender, entry.position, key);
   }
 
   /** The batch was refused, so nobody saw the message and nobody will. */

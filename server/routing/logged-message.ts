@@ -1,5 +1,5 @@
-import { withSequence } from '../../stanzas/sequence.ts';
-import { withStanzaId } from '../../stanzas/stable-id.ts';
+import { sequenceBytes } from '../../stanzas/sequence.ts';
+import { stanzaIdBytes } from '../../stanzas/stable-id.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { LogEntry } from '../../storage/message-log.ts';
 import type { Account } from './account.ts';
@@ -21,7 +21,10 @@ export class LoggedMessage {
     this.#ids = ids;
   }
 
-  /** As the account's own clients see it: with its number and, where it is archived, its id (XEP-0313 3.4). Made once. */
+  /**
+   * As the account's own clients see it: with its number and, where it is archived, its id (XEP-0313 3.4). Made once, and
+   * only to be written: its table of children is empty.
+   */
   get stamped(): Stanza {
     return (this.#stamped ??= this.#stamp());
   }
@@ -31,7 +34,8 @@ export class LoggedMessage {
     if (entry === undefined) return stanza;
     const { sequence, peer, position, flags } = entry;
     const { jid } = account;
-    const numbered = sequence === undefined ? stanza : withSequence(stanza, jid.domain, peer, sequence);
-    return flags.archived ? withStanzaId(numbered, jid.bare, this.#ids.idOf(jid.bare, position)) : numbered;
+    const number = sequence === undefined ? '' : sequenceBytes(jid.domain, peer, sequence);
+    const id = flags.archived ? stanzaIdBytes(jid.bare, this.#ids.idOf(jid.bare, position)) : '';
+    return stanza.withContent(`${stanza.content}${number}${id}`);
   }
 }

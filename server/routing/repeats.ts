@@ -2,10 +2,10 @@ import type { Child } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { originId } from '../../stanzas/stable-id.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
-import type { Write } from '../../storage/ordered-store.ts';
-import type { SendKey, SendKeys, SendStream, StoredSendKey } from '../../storage/send-keys.ts';
+import type { PlacedSendKey, SendKey, SendKeys, SendStream, StoredSendKey } from '../../storage/send-keys.ts';
 import type { Clock } from '../clock.ts';
 import type { Account, SentStanza } from './account.ts';
+import { ContentHash } from './content-hash.ts';
 import { HashFilter } from './hash-filter.ts';
 import type { Session } from './session.ts';
 
@@ -35,10 +35,22 @@ export class Repeats {
   /** Accounts with messages that are known by their own `id`. */
   readonly #counting = new WeakSet<Account>();
 
+  readonly #hash = new ContentHash();
+  /** The keys of the batch that fills, by account. */
+  readonly #given = new Map<string, PlacedSendKey[]>();
+
   constructor(options: RepeatsOptions) {
     this.#options = options;
     // What was refused was not sent.
-    options.commit.onRefused(() => (this.#filters = new WeakMap()));
+    options.commit.onRefused(() => {
+      this.#filters = new WeakMap();
+      this.#given.clear();
+    });
+    // One record for all that an account has sent in a batch.
+    options.commit.onClosing((writes) => {
+      for (const [owner, keys] of this.#given) writes.push(...options.sendKeys.putWrites(owner, keys));
+      this.#given.clear();
+    });
   }
 
   /** Makes the rest possible for this account until the next turn of the loop. Undefined when it already is. */
@@ -60,14 +72,23 @@ export class Repeats {
     if (id === undefined) return undefined;
     const { resource } = session.jid;
     const whose = origin === undefined ? `id of ${resource}` : 'origin-id';
-    const parts = [whose, chat, id, stanza.type ?? '', stanza.withoutChildren(isPassing).content];
-    const hash = hashOf(parts);
-    return { hash, stream: origin === undefined ? { resource, since: session.since } : undefined };
+    const hash = this.#hash;
+    hash.begin();
+    for (const part of [whose, chat, id, stanza.type ?? '']) hash.takeText(part);
+    let taken = 0;
+    for (const child of stanza.children) {
+      if (!isPassing(child)) continue;
+      hash.takeBytes(stanza.content.slice(taken, child.start));
+      taken = child.end;
+    }
+    hash.takeBytes(stanza.content.slice(taken));
+    const { first, second } = hash.end();
+    return { first, second, stream: origin === undefined ? { resource, since: session.since } : undefined };
   }
 
   /** False for what was surely not sent before. */
   mayKnow(account: Account, key: SendKey): boolean {
-    return this.#filters.get(account)?.mayHave(wordOf(key.hash)) === true;
+    return this.#filters.get(account)?.mayHave(key.first) === true;
   }
 
   /** Whether the message was sent before, and recorded. Rejects with StoreError. */
@@ -76,9 +97,7 @@ export class Repeats {
     await this.#options.commit.flush();
     const stored = await this.#options.sendKeys.load(account.jid.bare, this.#horizon());
     if (key.stream === undefined) {
-      return stored.some(
-        (other) => other.kind === 'sent' && other.stream === undefined && isSame(other.hash, key.hash),
-      );
+      return stored.some((other) => other.kind === 'sent' && other.stream === undefined && isSame(other, key));
     }
     return isFromLastStream(stored, key, key.stream);
   }
@@ -87,14 +106,17 @@ export class Repeats {
   async seenAgain(account: Account, key: SendKey): Promise<void> {
     if (key.stream === undefined) return;
     const position = account.pending.nextPosition(this.#nowUs());
-    await this.#options.commit.write(this.#options.sendKeys.putWrites(account.jid.bare, position, key));
+    await this.#options.commit.write(this.#options.sendKeys.putWrites(account.jid.bare, [{ ...key, position }]));
   }
 
-  /** For the batch that records the message. */
-  rememberWrites(account: Account, position: number, key: SendKey): Write[] {
-    this.#filters.get(account)?.add(wordOf(key.hash));
-    if (key.stream !== undefined) this.#counting.add(account);
-    return this.#options.sendKeys.putWrites(account.jid.bare, position, key);
+  /** The key commits with the message, which must join the batch in this turn of the loop. */
+  remember(account: Account, position: number, { first, second, stream }: SendKey): void {
+    this.#filters.get(account)?.add(first);
+    if (stream !== undefined) this.#counting.add(account);
+    const key = { first, second, stream, position };
+    const given = this.#given.get(account.jid.bare);
+    if (given === undefined) this.#given.set(account.jid.bare, [key]);
+    else given.push(key);
   }
 
   /** The client has closed its stream in order: it knows what was acknowledged, and counts anew. */
@@ -121,7 +143,7 @@ export class Repeats {
     const filter = new HashFilter();
     for (const key of kept) {
       if (key.stream !== undefined) this.#counting.add(account);
-      if (key.kind === 'sent') filter.add(wordOf(key.hash));
+      if (key.kind === 'sent') filter.add(key.first);
     }
     this.#filters.set(account, filter);
   }
@@ -139,41 +161,11 @@ export class Repeats {
  * Whether a stanza with the same id and content is among those of the resource's previous stream, and that stream did not
  * end in order.
  */
-function isFromLastStream(
-  stored: readonly StoredSendKey[],
-  { hash }: SendKey,
-  { resource, since }: SendStream,
-): boolean {
+function isFromLastStream(stored: readonly StoredSendKey[], key: SendKey, { resource, since }: SendStream): boolean {
   const earlier = stored.filter(({ stream }) => stream?.resource === resource && stream.since < since);
   const previous = Math.max(...earlier.map(({ stream }) => stream?.since ?? 0));
   const last = earlier.filter(({ stream }) => stream?.since === previous);
-  return last.every(({ kind }) => kind === 'sent') && last.some((key) => key.kind === 'sent' && isSame(key.hash, hash));
-}
-
-const FNV_PRIME = 0x01000193;
-const MURMUR_FACTOR = 0x5bd1e995;
-
-/**
- * 64 bits of two simple hashes over the parts, each ended by U+0000. Nothing cryptographic: who makes two messages of one
- * hash has only one of their own taken for the other.
- */
-function hashOf(parts: readonly string[]): Uint8Array {
-  let one = 0x811c9dc5;
-  let other = 0x9747b28c;
-  for (const part of parts) {
-    for (let index = 0; index < part.length; index++) {
-      const code = part.charCodeAt(index);
-      one = Math.imul(one ^ code, FNV_PRIME);
-      other = Math.imul(other ^ code, MURMUR_FACTOR);
-      other ^= other >>> 15;
-    }
-    one = Math.imul(one, FNV_PRIME);
-    other = Math.imul(other, MURMUR_FACTOR);
-  }
-  const hash = Buffer.allocUnsafe(8);
-  hash.writeInt32BE(one ^ (one >>> 15), 0);
-  hash.writeInt32BE(other, 4);
-  return hash;
+  return last.every(({ kind }) => kind === 'sent') && last.some((other) => other.kind === 'sent' && isSame(other, key));
 }
 
 /** What is not content: it may differ when the same message is sent again. */
@@ -186,10 +178,6 @@ function isPassing({ name, namespace }: Child): boolean {
   );
 }
 
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  return Buffer.compare(one, other) === 0;
-}
-
-function wordOf(hash: Uint8Array): number {
-  return new DataView(hash.buffer, hash.byteOffset, hash.byteLength).getUint32(0);
+function isSame(one: SendKey, other: SendKey): boolean {
+  return one.first === other.first && one.second === other.second;
 }

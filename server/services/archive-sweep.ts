@@ -50,7 +50,7 @@ async function trimArchive(
   return removed;
 }
 
-/** Goes through all archives from time to time and takes what their limits do not allow. */
+/** Goes through all archives from time to time, brings their indexes up to date and takes what their limits do not allow. */
 export class ArchiveSweep {
   readonly #options: ArchiveSweepOptions;
   #cancel: (() => void) | undefined;
@@ -86,8 +86,10 @@ export class ArchiveSweep {
         const accounts = await storage.accounts.list({ after, limit: PAGE_ACCOUNTS });
         for (const { jid } of accounts) {
           const limits = await limitsOf(jid, config, storage);
-          if (limits.maxAgeMs === 0 && limits.maxBytes === 0) continue;
-          removed += await trimArchive(jid, limits, storage, clock.now());
+          if (limits.maxAgeMs > 0 || limits.maxBytes > 0)
+            removed += await trimArchive(jid, limits, storage, clock.now());
+          // So that who asks for a contact waits only for what came since.
+          else await storage.retention.usage(jid);
           if (!this.#mayGoOn()) return;
           await new Promise<void>((resolve) => void clock.schedule(PAUSE_MS, resolve));
         }

@@ -22,35 +22,46 @@ describe('migrations', () => {
   }
 
   it('mark an empty store and have nothing to do in it', async () => {
-    await migrate(store, [step('1 to 2')]);
-    await migrate(store, [step('1 to 2')]);
+    await migrate(store, [step('2 to 3')]);
+    await migrate(store, [step('2 to 3')]);
     expect(ran).to.deep.equal([]);
   });
 
   it('run in order, each once, from the version they find', async () => {
     await migrate(store, []);
-    await migrate(store, [step('1 to 2')]);
-    await migrate(store, [step('1 to 2'), step('2 to 3'), step('3 to 4')]);
-    await migrate(store, [step('1 to 2'), step('2 to 3'), step('3 to 4')]);
-    expect(ran).to.deep.equal(['1 to 2', '2 to 3', '3 to 4']);
+    await migrate(store, [step('2 to 3')]);
+    await migrate(store, [step('2 to 3'), step('3 to 4'), step('4 to 5')]);
+    await migrate(store, [step('2 to 3'), step('3 to 4'), step('4 to 5')]);
+    expect(ran).to.deep.equal(['2 to 3', '3 to 4', '4 to 5']);
   });
 
   it('go on with the step that was interrupted', async () => {
     await migrate(store, []);
     const interrupted: Migration = () => Promise.reject(new StoreError('full', 'the disk is full'));
-    const error = await migrate(store, [step('1 to 2'), interrupted]).catch((reason: unknown) => reason);
+    const error = await migrate(store, [step('2 to 3'), interrupted]).catch((reason: unknown) => reason);
     expect(error).to.be.instanceOf(StoreError).with.property('code', 'full');
-    await migrate(store, [step('1 to 2'), step('2 to 3')]);
-    expect(ran).to.deep.equal(['1 to 2', '2 to 3']);
+    await migrate(store, [step('2 to 3'), step('3 to 4')]);
+    expect(ran).to.deep.equal(['2 to 3', '3 to 4']);
   });
 
   it('refuse what a newer Posthorn has written', async () => {
-    await migrate(store, [step('1 to 2'), step('2 to 3')]);
-    const error = await migrate(store, [step('1 to 2')]).catch((reason: unknown) => reason);
+    await migrate(store, [step('2 to 3'), step('3 to 4')]);
+    const error = await migrate(store, [step('2 to 3')]).catch((reason: unknown) => reason);
     expect(error).to.be.instanceOf(StoreError).with.property('code', 'failed');
     expect((error as StoreError).message)
-      .to.include('layout 3')
-      .and.to.include('up to 2');
+      .to.include('layout 4')
+      .and.to.include('up to 3');
+  });
+
+  it('refuse what was written before the first release, and say what to do', async () => {
+    await migrate(store, []);
+    const one = Buffer.of(1, 0, 0, 0, 0, 0, 0, 0, 1);
+    await store.write([{ type: 'put', key: textKey('layout', ''), value: one }]);
+    const error = await migrate(store, []).catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(StoreError).with.property('code', 'failed');
+    expect((error as StoreError).message)
+      .to.include('layout 1')
+      .and.to.include('empty data directory');
   });
 
   it('refuse data without a version, and a version that cannot be', async () => {

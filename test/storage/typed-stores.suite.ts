@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { AccountExistsError, AccountUnknownError } from '../../storage/accounts.ts';
 import type { Account, AccountRecord, ScramKeys } from '../../storage/accounts.ts';
 import { DocumentLimitError } from '../../storage/documents.ts';
-import { OWNER_TABLES, ownerRange, positionKey, shardOf, textKey } from '../../storage/keys.ts';
+import { contactKey, OWNER_TABLES, ownerRange, positionKey, shardOf, textKey } from '../../storage/keys.ts';
 import type { LogEntry } from '../../storage/message-log.ts';
 import { StoreError } from '../../storage/ordered-store.ts';
 import type { Key, OrderedStore } from '../../storage/ordered-store.ts';
@@ -497,6 +497,21 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         expect(bytes.hasMore).to.equal(true);
       });
 
+      it('finds what came since a contact was last asked for, with its resource', async () => {
+        const nurse = { bare: NURSE, resource: '' };
+        await numbers({ contact: nurse });
+        for (const [n, contact] of [`${NURSE}/home`, `${ROMEO}/home`, NURSE].entries()) {
+          const entry = { position: START + 300 + n, flags, peer: ROMEO, sequence: undefined, stanza: 'x' };
+          const peer = contact.split('/')[0]!;
+          const archived = { ...entry, peer, flags: { ...flags, archived: true } };
+          await storage.commit.write(storage.log.appendWrites(JULIET, archived, contact));
+        }
+        expect(await numbers({ contact: nurse, after: START + 250 })).to.deep.equal([251, 300, 302]);
+        const home = { bare: NURSE, resource: 'home' };
+        expect(await numbers({ contact: home, only: new Set([START + 300, START + 302]) })).to.deep.equal([300]);
+        expect((await storage.retention.usage(JULIET)).count).to.equal((await numbers({})).length);
+      });
+
       it('finds a contact, and one of its resources, in both directions', async () => {
         const nurse = { bare: NURSE, resource: '' };
         expect(await numbers({ contact: nurse })).to.deep.equal([1, 51, 101, 151, 201, 251]);
@@ -522,18 +537,18 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
     });
 
     describe('send keys', () => {
-      const hash = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+      const hash = { first: 1, second: 0xffff_fffe };
       const stream = { resource: 'balcony', since: 1_700_000_000_000 };
 
       it('are kept in order, and forgotten up to a position', async () => {
         await storage.commit.write([
-          ...storage.sendKeys.putWrites(JULIET, 1, { hash, stream: undefined }),
-          ...storage.sendKeys.putWrites(JULIET, 2, { hash, stream }),
+          ...storage.sendKeys.putWrites(JULIET, [{ ...hash, position: 1, stream: undefined }]),
+          ...storage.sendKeys.putWrites(JULIET, [{ ...hash, position: 2, stream }]),
           ...storage.sendKeys.closedWrites(JULIET, 3, stream),
         ]);
         expect(await storage.sendKeys.load(JULIET, 0)).to.deep.equal([
-          { kind: 'sent', position: 1, hash, stream: undefined },
-          { kind: 'sent', position: 2, hash, stream },
+          { kind: 'sent', position: 1, ...hash, stream: undefined },
+          { kind: 'sent', position: 2, ...hash, stream },
           { kind: 'closed', position: 3, stream },
         ]);
         await storage.commit.write(storage.sendKeys.forgetWrites(JULIET, 2));
@@ -541,11 +556,31 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         expect(await storage.sendKeys.load(JULIET, 3)).to.deep.equal([]);
       });
 
+      it('of one batch lie together, and are read from any position between them', async () => {
+        const abroad = { resource: 'Zimmer №1', since: 1_700_000_000_000 };
+        const keys = [
+          { ...hash, position: 1, stream },
+          { first: 7, second: 8, position: 5, stream: undefined },
+          { first: 9, second: 10, position: 9, stream: abroad },
+        ];
+        const writes = storage.sendKeys.putWrites(JULIET, keys);
+        expect(writes).to.have.lengthOf(1);
+        await storage.commit.write(writes);
+        const sent = keys.map((key) => ({ kind: 'sent', ...key }));
+        expect(await storage.sendKeys.load(JULIET, 0)).to.deep.equal(sent);
+        expect(await storage.sendKeys.load(JULIET, 4)).to.deep.equal(sent.slice(1));
+        expect(await storage.sendKeys.load(JULIET, 9)).to.deep.equal([]);
+        await storage.commit.write(storage.sendKeys.forgetWrites(JULIET, 8));
+        expect(await storage.sendKeys.load(JULIET, 8)).to.deep.equal(sent.slice(2));
+        await storage.commit.write(storage.sendKeys.forgetWrites(JULIET, 9));
+        expect(await storage.sendKeys.load(JULIET, 0)).to.deep.equal([]);
+      });
+
       it('do not believe the disk', async () => {
-        await storage.commit.write(storage.sendKeys.putWrites(JULIET, 2, { hash, stream }));
+        await storage.commit.write(storage.sendKeys.putWrites(JULIET, [{ ...hash, position: 2, stream }]));
         const read = (): Promise<unknown> => storage.sendKeys.load(JULIET, 0);
         await expectEveryCutCorrupt(positionKey('sendKeys', JULIET, 2), `sendKeys of ${JULIET} at 2`, read);
-        await expectCorrupt(positionKey('sendKeys', JULIET, 2), Uint8Array.of(1, 3), 'unknown kind 3', read);
+        await expectCorrupt(positionKey('sendKeys', JULIET, 2), Uint8Array.of(2, 3), 'unknown kind 3', read);
       });
     });
 
@@ -742,6 +777,7 @@ async function fill(storage: Storage, owner: string): Promise<void> {
       sequence: 2000,
       stanza: '<message/>',
     }),
+    { type: 'put', key: contactKey(owner, ROMEO, 2000), value: Uint8Array.of() },
     ...(['archives', 'removals', 'sendKeys'] as const).map((table) => ({
       type: 'put' as const,
       key: positionKey(table, owner, 1),

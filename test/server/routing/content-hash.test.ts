@@ -1,0 +1,47 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { ContentHash } from '../../../server/routing/content-hash.ts';
+
+function hashOf(pieces: readonly string[], hash = new ContentHash()): { first: number; second: number } {
+  hash.begin();
+  for (const piece of pieces) hash.takeBytes(piece);
+  return hash.end();
+}
+
+describe('the hash of a content', () => {
+  const bytes = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)) });
+
+  it('is the same however the content is cut, and whatever was hashed before', () => {
+    const hash = new ContentHash();
+    fc.assert(
+      fc.property(fc.array(bytes), (pieces) => {
+        expect(hashOf(pieces, hash)).to.deep.equal(hashOf([pieces.join('')]));
+      }),
+    );
+    const long = 'But soft! What light through yonder window breaks? '.repeat(500);
+    expect(hashOf([long.slice(0, 4000), long.slice(4000, 4097), long.slice(4097)])).to.deep.equal(hashOf([long]));
+  });
+
+  it('differs where one byte does, at either end or far behind, in both halves', () => {
+    const text = 'O Romeo, Romeo! wherefore art thou Romeo? '.repeat(300);
+    const { first, second } = hashOf([text]);
+    for (const at of [0, 1, 2, 3, 4, 4095, 4096, text.length - 1]) {
+      const other = hashOf([`${text.slice(0, at)}~${text.slice(at + 1)}`]);
+      expect(other.first, `first half, byte ${at}`).to.not.equal(first);
+      expect(other.second, `second half, byte ${at}`).to.not.equal(second);
+    }
+    expect(hashOf([`${text}\0`])).to.not.deep.equal({ first, second });
+    expect(hashOf([''])).to.not.deep.equal(hashOf(['\0']));
+  });
+
+  it('knows where a text ends, and texts beyond Latin-1 from one another', () => {
+    const of = (...texts: string[]): object => {
+      const hash = new ContentHash();
+      hash.begin();
+      for (const text of texts) hash.takeText(text);
+      return hash.end();
+    };
+    expect(of('ab', 'c')).to.not.deep.equal(of('a', 'bc'));
+    expect(of('\u0131')).to.not.deep.equal(of('1'));
+  });
+});
