@@ -444,6 +444,7 @@ export const OPTIONS = {
   operations: table('Health and metrics for the operator, over plain HTTP.', {
     port: option(listenerPort(), 5280, 'Its port.'),
     address: option(ipAddress(), '127.0.0.1', 'The address it listens on: keep it where only you can reach it.'),
+    metrics: option(flag(), true, 'Whether it gives metrics at /metrics, in the text format of Prometheus.'),
   }),
 
   storage: table('How data is kept.', {

@@ -6,6 +6,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { Clock } from './clock.ts';
 import { oneProcess } from './cluster/placement.ts';
 import type { Log } from './log.ts';
+import { Counters } from './metrics/counters.ts';
 import type { Module, ServiceClass } from './module.ts';
 import { loadModules } from './module-loader.ts';
 import { Acceptance } from './routing/acceptance.ts';
@@ -54,6 +55,7 @@ export interface Core {
   readonly bindFeatures: BindFeatures;
   /** Up to which position a session's client takes from the archive what is in it (XEP-0386). */
   readonly archiveMark: Slot<number>;
+  readonly counters: Counters;
   /** The client installation that bound a session, where it said which. */
   readonly sessionClient: Slot<string>;
   /** Keeps the resumable sessions for the next run; resolves with how many. Nothing may reach them any more. */
@@ -64,6 +66,7 @@ export interface Core {
 
 /** Builds the routing core over a store and sets the modules up in it. */
 export function createCore({ config, storage, clock, log, modules, randomId, archiveIdKey }: CoreOptions): Core {
+  const counters = new Counters(clock);
   const table = new SessionTable({ storage, placement: oneProcess, clock, log });
   const pipeline = new Pipeline();
   const iq = new IqTable();
@@ -78,6 +81,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     sequencer: new Sequencer(storage.sequences, storage.commit),
     pipeline,
     clock,
+    counters,
     history,
     isLocalDomain,
   });
@@ -90,8 +94,9 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   const acceptance = new Acceptance({
     recorder,
     repeats,
-    delivery: new MessageDelivery({ pipeline, archiveIds, archiveMark, clock, log, refuse }),
+    delivery: new MessageDelivery({ pipeline, archiveIds, archiveMark, clock, log, counters, refuse }),
     log,
+    counters,
     history,
     maxOfflineMessages: config.offline.maxMessages,
     maxOfflineBytes: config.offline.maxBytes,
@@ -108,7 +113,11 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     acceptance,
     pending,
     log,
-    overflowError: () => new StreamError('resource-constraint', 'Too much waits for this client'),
+    counters,
+    overflowError: () => {
+      counters.limits.add('limits.max_queue');
+      return new StreamError('resource-constraint', 'Too much waits for this client');
+    },
   });
   const components = new Components({
     external: config.components.external,
@@ -133,6 +142,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     config,
     clock,
     log,
+    counters,
     storage,
     iq,
     pipeline,
@@ -182,6 +192,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     streamFeatures,
     bindFeatures,
     archiveMark,
+    counters,
     sessionClient,
     saveSessions: () => saveSessions(saving),
     restoreSessions: () => restoreSessions(saving),

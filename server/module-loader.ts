@@ -3,6 +3,7 @@ import type { Element } from '../stanzas/element.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
+import type { Counters } from './metrics/counters.ts';
 import type { IqRegistrar, Module, ModuleApi, ServiceClass } from './module.ts';
 import type { Acceptance } from './routing/acceptance.ts';
 import type { BindFeatures } from './routing/bind-features.ts';
@@ -20,6 +21,7 @@ export interface ModuleHost {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
+  readonly counters: Counters;
   readonly storage: Storage;
   readonly iq: IqTable;
   readonly pipeline: Pipeline;
@@ -65,6 +67,7 @@ function apiFor(host: ModuleHost): ModuleApi {
     config: host.config,
     clock: host.clock,
     log: host.log,
+    counters: host.counters,
     storage: host.storage,
     iq: {
       server: registrar(host.iq, 'server'),

@@ -4,6 +4,7 @@ import type { Stanza } from '../stanzas/stanza.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
+import type { Counters } from './metrics/counters.ts';
 import type { Account } from './routing/account.ts';
 import type { BindFeature, BindMetadata } from './routing/bind-features.ts';
 import type { AccountIqRequest, IqHandler, IqRequest, SelfIqRequest } from './routing/iq-table.ts';
@@ -46,6 +47,8 @@ export interface ModuleApi {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
+  /** What the operator's metrics are made of. */
+  readonly counters: Counters;
   readonly storage: Storage;
   readonly iq: {
     /** Requests to one of our domains. */

@@ -11,8 +11,13 @@ import { systemClock, type Clock } from './clock.ts';
 import { createCore, type Core } from './core.ts';
 import { Faults } from './faults.ts';
 import { authoritiesOf, startFederation, type RunningFederation } from './federation/start-federation.ts';
+import { metricList } from './http/metrics/metric-list.ts';
+import { expose } from './http/metrics/exposition.ts';
+import type { MetricSource, PeerSource } from './http/metrics/metric-source.ts';
 import { startOperations, type Health } from './http/operations-server.ts';
 import type { Log } from './log.ts';
+import { CommitMeter } from './metrics/commit-meter.ts';
+import { ProcessMeter } from './metrics/process-meter.ts';
 import { MODULES } from './module-list.ts';
 import { RunningOperations } from './running-operations.ts';
 import { ARCHIVE_ID_KEY_BYTES } from './routing/archive-ids.ts';
@@ -33,6 +38,7 @@ import type { ListeningAddress } from './streams/listening.ts';
 import type { StreamContext } from './streams/stream-context.ts';
 import { TlsContexts } from './streams/tls-context.ts';
 import { TlsHandshakes } from './streams/tls-handshakes.ts';
+import { posthornVersion } from './version.ts';
 
 export interface ServerOptions {
   readonly config: Config;
@@ -92,9 +98,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     opened.push(sweep);
     const streams = new Set<ClientStream>();
     const context = await streamContext(config, storage, clock, log, core, streams, randomId);
-    const listening = [
-      ...(await listen(config, clock, log, contexts, context, opened, () => healthOf(storage, faults))),
-    ];
+    const { listening, clients } = await listen(config, clock, log, contexts, context, opened);
     const components = new ComponentListener({ ...context, components: core.components, secrets });
     opened.push(components);
     listening.push(...(await components.listen()));
@@ -103,6 +107,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       opened.push(federation);
       listening.push(...federation.listening);
     }
+    const servers = federation;
+    const shared = { startedAt, faults: () => faults.count, streams, clients, servers };
+    listening.push(...(await operate(config, clock, log, storage, core, context, opened, shared)));
     if (certificates.request !== undefined) {
       const renewal = new CertificateRenewal({ ...certificates.request, clock, renewed: () => void contexts.reload() });
       renewal.start();
@@ -167,11 +174,12 @@ async function federate(
   storage: Storage,
   clock: Clock,
   log: Log,
-  { router }: Core,
+  { router, counters }: Core,
   contexts: TlsContexts,
 ): Promise<RunningFederation | undefined> {
   if (!federates(config)) return undefined;
-  return startFederation({ config, router, storage, contexts, flusher: new Flusher({ log }), clock, log, randomId });
+  const flusher = new Flusher({ log });
+  return startFederation({ config, router, storage, contexts, flusher, clock, log, counters, randomId });
 }
 
 async function certificatesOf(config: Config, clock: Clock, log: Log) {
@@ -227,6 +235,7 @@ export async function streamContext(
     commit: storage.commit,
     clock,
     log,
+    counters: core.counters,
     jids: new JidCache(20_000),
     streamFeatures: core.streamFeatures,
     bindFeatures: core.bindFeatures,
@@ -271,8 +280,7 @@ async function listen(
   contexts: TlsContexts,
   context: StreamContext,
   opened: { close(): unknown }[],
-  health: () => Health,
-): Promise<readonly ListeningAddress[]> {
+): Promise<{ readonly listening: ListeningAddress[]; readonly clients: PeerSource }> {
   const { c2s } = config;
   const admission = new Admission({ limits: c2s, clock, log });
   const handshakes = new TlsHandshakes({
@@ -288,7 +296,7 @@ async function listen(
     addresses: c2s.addresses,
     admission,
     handshakes,
-    flusher: new Flusher({ log }),
+    flusher: new Flusher({ log, flushed: () => context.counters.stages.flushed() }),
     accept,
     log,
     random: randomFraction,
@@ -310,17 +318,42 @@ async function listen(
     opened.push(http);
     listening.push(...http.listening);
   }
-  if (config.operations.port !== false) {
-    const operations = await startOperations({ config, log, health });
-    opened.push(operations);
-    listening.push(...operations.listening);
+  return { listening, clients: shared };
+}
+
+/** Health and metrics for the operator, where they are wanted. */
+async function operate(
+  config: Config,
+  clock: Clock,
+  log: Log,
+  storage: Storage,
+  core: Core,
+  { logins, sasl }: StreamContext,
+  opened: { close(): unknown }[],
+  shared: Pick<MetricSource, 'startedAt' | 'faults' | 'streams' | 'clients' | 'servers'>,
+): Promise<readonly ListeningAddress[]> {
+  const { port, metrics: wantsMetrics } = config.operations;
+  if (port === false) return [];
+  let metrics: (() => string) | undefined;
+  if (wantsMetrics) {
+    const { table, resumable, counters } = core;
+    const { commit } = storage;
+    const commits = new CommitMeter(clock);
+    commit.observeWith(commits);
+    const process = new ProcessMeter(clock);
+    opened.push(process);
+    const own = { version: posthornVersion(), counters, commit, commits, process, table, resumable, logins };
+    const list = metricList({ ...shared, ...own, passwordWork: sasl.work });
+    metrics = () => expose(list);
   }
-  return listening;
+  const operations = await startOperations({ config, log, health: () => healthOf(storage, shared.faults()), metrics });
+  opened.push(operations);
+  return operations.listening;
 }
 
 /** For /health: whether the store takes what is written; the rest is for who looks. */
-function healthOf(storage: Storage, faults: Faults): Health {
+function healthOf(storage: Storage, faults: number): Health {
   const { lastFailure } = storage.commit;
-  if (lastFailure === undefined) return { status: 'ok', faults: faults.count };
-  return { status: 'failing', faults: faults.count, store: lastFailure.code };
+  if (lastFailure === undefined) return { status: 'ok', faults };
+  return { status: 'failing', faults, store: lastFailure.code };
 }

@@ -9,6 +9,12 @@ export interface CommitListener {
   refused(error: StoreError): void;
 }
 
+/** Sees every batch that writes something go to the store and come back; one at a time. Must not throw. */
+export interface CommitObserver {
+  begins(records: number, bytes: number): void;
+  ends(failure: StoreError | undefined): void;
+}
+
 export interface GroupCommitOptions {
   /** Bytes that may wait or be on their way to disk before `isFull`. Default 8 MB. */
   readonly maxBytes?: number;
@@ -54,6 +60,7 @@ export class GroupCommit {
   #isClosed = false;
   #room: Room | undefined;
   #lastFailure: StoreError | undefined;
+  #observer: CommitObserver | undefined;
 
   constructor(store: OrderedStore, options: GroupCommitOptions = {}) {
     this.#store = store;
@@ -87,7 +94,12 @@ export class GroupCommit {
 
   /** More than `maxBytes` wait or are in flight: who feeds the queue should pause until `whenRoom`. */
   get isFull(): boolean {
-    return this.#filling.bytes + (this.#inFlight?.bytes ?? 0) > this.#maxBytes;
+    return this.queuedBytes > this.#maxBytes;
+  }
+
+  /** Bytes that wait or are in flight. */
+  get queuedBytes(): number {
+    return this.#filling.bytes + (this.#inFlight?.bytes ?? 0);
   }
 
   /** Resolves when the queue is not, or no longer, full. */
@@ -108,6 +120,11 @@ export class GroupCommit {
    */
   onClosing(callback: (writes: Write[]) => void): void {
     this.#closingCallbacks.push(callback);
+  }
+
+  /** The observer is told of every batch from now on; there is one at most. */
+  observeWith(observer: CommitObserver): void {
+    this.#observer = observer;
   }
 
   /** Resolves when everything added before has been committed or refused. */
@@ -147,8 +164,10 @@ export class GroupCommit {
     try {
       if (batch.writes.length > 0) {
         for (const callback of this.#closingCallbacks) callback(batch.writes);
+        this.#observer?.begins(batch.writes.length, batch.bytes);
         await this.#store.write(batch.writes);
         this.#lastFailure = undefined;
+        this.#observer?.ends(undefined);
       }
     } catch (error) {
       this.#refuse(batch, error);
@@ -162,6 +181,7 @@ export class GroupCommit {
     const error =
       cause instanceof StoreError ? cause : new StoreError('failed', 'the store failed unexpectedly', { cause });
     this.#lastFailure = error;
+    this.#observer?.ends(error);
     const behind = this.#filling;
     this.#filling = emptyBatch();
     this.#settle();

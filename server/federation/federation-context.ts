@@ -3,6 +3,7 @@ import type { JidCache } from '../../stanzas/jid.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { Counters } from '../metrics/counters.ts';
 import type { Router } from '../routing/router.ts';
 import type { DialbackKeys } from './dialback-key.ts';
 import type { IncomingStream } from './incoming-stream.ts';
@@ -17,6 +18,7 @@ export interface FederationContext {
   readonly router: Router;
   readonly clock: Clock;
   readonly log: Log;
+  readonly counters: Counters;
   readonly jids: JidCache;
   readonly policies: PeerPolicies;
   readonly keys: DialbackKeys;

@@ -146,6 +146,23 @@ export class Federation implements Destination, StreamEvents {
 
   // For the operator
 
+  /** Streams, without order. */
+  get streams(): Iterable<ServerStream> {
+    return this.#streams;
+  }
+
+  /** Stanzas that have not been sent. */
+  get waitingStanzas(): number {
+    let stanzas = 0;
+    for (const path of this.#paths.values()) stanzas += path.waiting;
+    return stanzas;
+  }
+
+  /** Bytes that all paths hold, sent and not confirmed among them. */
+  get heldBytes(): number {
+    return this.#pathContext.usage.bytes;
+  }
+
   summaries(): ServerStreamSummary[] {
     return [...this.#streams].map(summaryOf);
   }
@@ -260,7 +277,9 @@ export class Federation implements Destination, StreamEvents {
     try {
       path.attach(await this.#carrierFor(path.pair));
     } catch (error) {
-      path.failed(this.#failureOf(error));
+      const failure = this.#failureOf(error);
+      this.#context.counters.serverConnectFailures.add(failure.condition);
+      path.failed(failure);
     }
   }
 

@@ -35,7 +35,8 @@ export function acceptStanza(
   const { id, type, lang } = frame;
   const scoped = { ...frame, ...fromServerContent(frame) };
   const stanza = Stanza.fromFrame(kind, scoped, { from, to, id, type, lang });
-  const { router } = context;
+  const { router, counters } = context;
+  counters.serverStanzasReceived[kind]++;
   const receipt = ledger.begin();
   if (!isServedHere(context, to.domain)) {
     router.answer(stanza, new StanzaError('remote-server-not-found', 'This domain is not served here'), receipt);

@@ -15,7 +15,7 @@ import { maxBytesIn, scannerLimits } from './stream-limits.ts';
 import { StreamReader } from './stream-reader.ts';
 
 /** Where a stream stands; which stanzas flow depends on what was proved for each pair of domains. */
-type State =
+export type ServerStreamState =
   | 'opening' // a stream header comes next
   | 'open'
   | 'closing' // we have closed our side and wait for the peer's
@@ -45,7 +45,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   protected hasSentHeader = false;
   /** Monotonic milliseconds. */
   protected deadline: number;
-  #state: State = 'opening';
+  #state: ServerStreamState = 'opening';
   protected readonly acknowledgements = new Acknowledgements(this);
   readonly #reader: StreamReader;
   #lastHeard: number;
@@ -88,6 +88,10 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   /** The time for proving something is over. */
   protected abstract overdue(): void;
 
+  get state(): ServerStreamState {
+    return this.#state;
+  }
+
   /** What went out and came in. */
   get flow(): StreamFlow {
     return this.acknowledgements.flow;
@@ -126,6 +130,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   received(chunk: Buffer): void {
     this.#lastHeard = this.context.clock.monotonic();
+    this.context.counters.serverBytesReceived += chunk.length;
     this.#reader.received(chunk, this.#lastHeard);
   }
 
@@ -185,6 +190,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.#owners.add(parcel.owner);
     this.acknowledgements.push(parcel);
     this.connection.write(bytes);
+    this.context.counters.serverStanzasSent[parcel.stanza.kind]++;
     this.acknowledgements.askIfDue(this.#lastStanza);
   }
 

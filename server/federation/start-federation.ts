@@ -7,6 +7,7 @@ import { JidCache } from '../../stanzas/jid.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { Counters } from '../metrics/counters.ts';
 import type { Router } from '../routing/router.ts';
 import { peerCertificateOf } from '../sasl/peer-certificate.ts';
 import { Admission } from '../streams/admission.ts';
@@ -41,11 +42,15 @@ export interface FederationStart {
   readonly flusher: Flusher;
   readonly clock: Clock;
   readonly log: Log;
+  readonly counters: Counters;
   readonly randomId: () => string;
 }
 
 export interface RunningFederation {
   readonly federation: Federation;
+  readonly admission: Admission;
+  readonly handshakes: TlsHandshakes;
+  readonly flusher: Flusher;
   readonly listening: readonly ListeningAddress[];
   /** Accepts nobody more; streams stay. */
   close(): void;
@@ -69,7 +74,7 @@ export function authoritiesOf({ s2s }: Config): readonly string[] | undefined {
 
 /** Begins to talk to other servers. Rejects with ListenError or StoreError. */
 export async function startFederation(start: FederationStart): Promise<RunningFederation> {
-  const { config, router, storage, contexts, flusher, clock, log, randomId } = start;
+  const { config, router, storage, contexts, flusher, clock, log, counters, randomId } = start;
   const { s2s } = config;
   const timeoutMs = s2s.tlsTimeoutSeconds * 1000;
   const peers = contexts.peers;
@@ -99,6 +104,7 @@ export async function startFederation(start: FederationStart): Promise<RunningFe
     storage,
     clock,
     log,
+    counters,
     jids: new JidCache(JID_CACHE),
     policies: new PeerPolicies(s2s.policy, s2s.policies),
     keys: new DialbackKeys(await storage.serverKeys.secret('dialback', SECRET_BYTES)),
@@ -154,6 +160,9 @@ export async function startFederation(start: FederationStart): Promise<RunningFe
   }
   return {
     federation,
+    admission,
+    handshakes,
+    flusher,
     listening,
     close: () => {
       for (const listener of listeners) listener.close();

@@ -90,10 +90,12 @@ export class WebSocketConnection implements Connection {
     const messages = this.#pending;
     const last = messages.length - 1;
     if (last < 0) return;
+    const bytes = this.#pendingBytes;
     this.#pending = [];
     this.#pendingBytes = 0;
     const webSocket = this.#webSocket;
     if (webSocket.readyState !== webSocket.OPEN) return;
+    this.#flusher.bytesWritten += bytes;
     const { listener } = this;
     const socket = this.#socket;
     const mark = listener?.flushMark() ?? -1;

@@ -15,12 +15,14 @@ import { Departure, ReceivedMessage, SentMessage, type RecordedOutcome } from '.
 import type { Receipt } from './receipt.ts';
 import type { Session } from './session.ts';
 import type { Log } from '../log.ts';
+import type { Counters } from '../metrics/counters.ts';
 
 export interface AcceptanceOptions {
   readonly recorder: Recorder;
   readonly repeats: Repeats;
   readonly delivery: MessageDelivery;
   readonly log: Log;
+  readonly counters: Counters;
   /** DESIGN: `off` means that a message to an online session is neither stored nor numbered. */
   readonly history: boolean;
   readonly maxOfflineMessages: number;
@@ -49,6 +51,7 @@ export class Acceptance implements RecordedOutcome {
     const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
     if (fate.kind === 'refuse') throw new StanzaError('service-unavailable');
     if (fate.kind === 'ignore') {
+      this.#options.counters.messages.dropped++;
       receipt?.settle();
       return;
     }
@@ -136,6 +139,7 @@ export class Acceptance implements RecordedOutcome {
     if (this.#mayBeRepeat(message) && sender !== undefined && key !== undefined) {
       if (await this.#options.repeats.isRepeat(sender, key)) {
         await this.#options.repeats.seenAgain(sender, key);
+        this.#options.counters.messages.repeated++;
         receipt?.settle();
         return;
       }
@@ -165,19 +169,21 @@ export class Acceptance implements RecordedOutcome {
       // XEP-0160 3: chat states are dropped without a word; a message with a body must not vanish.
       if (hasBody) throw new StanzaError('service-unavailable');
       if (sent !== undefined) this.#copySent(sent);
+      this.#options.counters.messages.dropped++;
       receipt?.settle();
       return;
     }
     if (account.isHoldingEnough) {
       if (hasBody) throw new StanzaError('resource-constraint', 'Too much waits for the recipient', 'wait');
+      this.#options.counters.messages.dropped++;
       receipt?.settle();
       return;
     }
     if (sent !== undefined && sent.session.account !== account) this.#copySent(sent);
     const { delivery } = this.#options;
     if (account.isFlushing || account.deliveriesAhead > 0) {
-      account.enqueue(new HeldDelivery(account, () => delivery.deliverUnrecorded(account, stanza)));
-    } else delivery.deliverUnrecorded(account, stanza);
+      account.enqueue(new HeldDelivery(account, () => delivery.deliverUnrecorded(account, stanza, receipt?.measured)));
+    } else delivery.deliverUnrecorded(account, stanza, receipt?.measured);
     // There is nothing to keep, so the sender's count need not wait for a recipient that reads slowly.
     receipt?.settle();
   }
@@ -185,7 +191,7 @@ export class Acceptance implements RecordedOutcome {
   /** Nothing is ahead, and somebody is there. */
   #deliverNow(account: Account, { stanza, receipt, sent }: Inbound): void {
     if (sent !== undefined && sent.session.account !== account) this.#copySent(sent);
-    this.#options.delivery.deliverUnrecorded(account, stanza);
+    this.#options.delivery.deliverUnrecorded(account, stanza, receipt?.measured);
     receipt?.settle();
   }
 

@@ -6,6 +6,8 @@ import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { LogEntry } from '../../storage/message-log.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { Counters } from '../metrics/counters.ts';
+import type { MeasuredMessage } from '../metrics/message-stages.ts';
 import type { Account, SentStanza } from './account.ts';
 import type { ArchiveIds } from './archive-ids.ts';
 import { messageFate } from './delivery.ts';
@@ -23,6 +25,7 @@ export interface MessageDeliveryOptions {
   readonly archiveMark: Slot<number>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly counters: Counters;
   /** Sends an error back to the sender of a stanza that was accepted for processing and could not be kept. */
   refuse(stanza: Stanza, error: unknown): void;
 }
@@ -36,12 +39,13 @@ export class MessageDelivery {
   }
 
   /** A message that was committed: its turn among the account's deliveries has come. */
-  deliver(account: Account, stanza: Stanza, entry: LogEntry): void {
+  deliver(account: Account, stanza: Stanza, entry: LogEntry, measured: MeasuredMessage | undefined): void {
     const { pending } = account;
     const size = entry.stanza.length;
     // Behind messages that wait, or with nobody there, it waits too: the flush keeps the order.
     if (account.isFlushing || pending.waitingCount > 0) {
       pending.addWaiting(entry.position, size);
+      this.#options.counters.messages.stored++;
       account.rememberLate(stanza.from!.bare);
       if (!account.isFlushing) this.flush(account);
       return;
@@ -51,6 +55,7 @@ export class MessageDelivery {
     const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds);
     if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
       pending.addWaiting(entry.position, size);
+      this.#options.counters.messages.stored++;
       // XEP-0280 7: also who does not take messages to the bare JID sees them. It does not count as delivered.
       const copies = this.#copiesOf(message, []).filter(({ to }) => to.isAvailable && !this.#hasArchived(to, entry));
       for (const { to, stanza: copy } of copies) to.deliver(copy);
@@ -61,8 +66,10 @@ export class MessageDelivery {
     const copies = this.#copiesOf(message, fate.to).filter((copy) => !this.#hasArchived(copy.to, entry));
     pending.handOut(entry.position, Math.max(1, to.length + copies.length));
     if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
+    this.#options.counters.messages.delivered++;
     if (to.length + copies.length === 0) pending.confirm(entry.position);
     for (const session of to) give(session, message.stamped, entry);
+    if (measured !== undefined && to.some(isConnected)) measured.leaves();
     for (const { to, stanza: copy } of copies) give(to, copy, entry);
   }
 
@@ -87,15 +94,17 @@ export class MessageDelivery {
   }
 
   /** Delivers a message that is not recorded. Nobody may be there any more: then one with a body comes back. */
-  deliverUnrecorded(account: Account, stanza: Stanza): void {
+  deliverUnrecorded(account: Account, stanza: Stanza, measured: MeasuredMessage | undefined): void {
     const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
     if (fate.kind !== 'deliver') {
       if (fate.kind !== 'ignore' && stanza.hasChild('body', NS.CLIENT)) {
         this.#options.refuse(stanza, new StanzaError('service-unavailable'));
-      }
+      } else this.#options.counters.messages.dropped++;
       return;
     }
+    this.#options.counters.messages.delivered++;
     for (const session of fate.to) session.deliver(stanza);
+    if (measured !== undefined && fate.to.some(isConnected)) measured.leaves();
     const message = new LoggedMessage(account, stanza, undefined, this.#options.archiveIds);
     for (const { to, stanza: copy } of this.#copiesOf(message, fate.to)) to.deliver(copy);
   }
@@ -175,6 +184,7 @@ export class MessageDelivery {
           if (message !== undefined) {
             const stanza = withDelay(message.stamped, account.jid.domain, entry.position);
             for (const session of to) give(session, stanza, entry);
+            this.#options.counters.messages.deliveredLate++;
           }
           for (const copy of copies) give(copy.to, copy.stanza, entry);
         }
@@ -260,6 +270,10 @@ const STUCK_MS = 60_000;
 function give(session: Session, stanza: Stanza, { position }: LogEntry): void {
   if (session.deliver(stanza, position)) return;
   session.account.pending.takeBack([{ position, bytes: stanza.content.length }]);
+}
+
+function isConnected({ stream }: Session): boolean {
+  return stream !== undefined;
 }
 
 /** For whom a flush waits until they have read what they were given: those that take part in it. */

@@ -1,3 +1,5 @@
+import type { MeasuredMessage } from '../metrics/message-stages.ts';
+
 /**
  * What a session has sent us and how far it has been dealt with: the `h` of XEP-0198 on the receiving side. A stanza is
  * *handled* when it is stored, delivered, answered or refused, and `handled` counts only an unbroken run of those, so
@@ -100,6 +102,8 @@ export class Receipt {
   isCounted = true;
   isBatched = false;
   next: Receipt | undefined;
+  /** The message on its way, where that is measured. */
+  measured: MeasuredMessage | undefined;
   readonly reached: (() => void) | undefined;
   readonly #ledger: InboundLedger;
 
@@ -118,6 +122,7 @@ export class Receipt {
   settle(): void {
     if (this.isSettled) return;
     this.isSettled = true;
+    this.measured?.reached('handled');
     this.#ledger.advance();
   }
 }

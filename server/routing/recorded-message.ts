@@ -94,6 +94,7 @@ export class ReceivedMessage implements Delivery, CommitListener {
   }
 
   committed(): void {
+    this.#receipt?.measured?.reached('committed');
     this.#receipt?.settle();
     this.isReady = true;
     this.#account.deliverReady();
@@ -111,7 +112,7 @@ export class ReceivedMessage implements Delivery, CommitListener {
 
   deliver(): void {
     if (this.#isRefused) return;
-    this.#delivery.deliver(this.#account, this.#stanza, this.#entry);
+    this.#delivery.deliver(this.#account, this.#stanza, this.#entry, this.#receipt?.measured);
     if (this.#entry.flags.archived) this.#delivery.archived(this.#account, this.#stanza, this.#entry);
   }
 }
@@ -144,6 +145,7 @@ export class Departure implements Delivery, CommitListener {
   }
 
   committed(): void {
+    this.#receipt?.measured?.reached('committed');
     this.isReady = true;
     this.#departures.deliverReady();
     this.#copy.settle('committed');

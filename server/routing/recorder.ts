@@ -6,6 +6,7 @@ import type { LogEntry, MessageLog } from '../../storage/message-log.ts';
 import type { Write } from '../../storage/ordered-store.ts';
 import { chatKey, occupantChatKey } from '../../storage/sequences.ts';
 import type { Clock } from '../clock.ts';
+import type { Counters } from '../metrics/counters.ts';
 import type { Account } from './account.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Sequencer } from './sequencer.ts';
@@ -16,6 +17,7 @@ export interface RecorderOptions {
   readonly sequencer: Sequencer;
   readonly pipeline: Pick<Pipeline, 'archiving'>;
   readonly clock: Clock;
+  readonly counters: Counters;
   /** Whether anything is archived. */
   readonly history: boolean;
   isLocalDomain(domain: string): boolean;
@@ -89,6 +91,7 @@ export class Recorder {
       sequence: recording.sequence,
       stanza: recording.document!,
     };
+    if (flags.archived) this.#options.counters.archived++;
     if (flags.archived || flags.pending) {
       const writes = this.#options.messageLog.appendWrites(account.jid.bare, entry, contact.full);
       for (const write of writes) recording.writes.push(write);

@@ -7,6 +7,7 @@ import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { StreamError } from '../../stanzas/stream-error.ts';
 import { StoreError } from '../../storage/ordered-store.ts';
 import type { Log } from '../log.ts';
+import type { Counters } from '../metrics/counters.ts';
 import type { Acceptance } from './acceptance.ts';
 import { HeldDelivery } from './deliveries.ts';
 import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
@@ -32,6 +33,7 @@ export interface RouterOptions {
   readonly acceptance: Acceptance;
   readonly pending: PendingRequests;
   readonly log: Log;
+  readonly counters: Counters;
   /** Ends the session's stream because its client reads too slowly. */
   readonly overflowError: () => StreamError;
 }
@@ -92,6 +94,7 @@ export class Router implements AccountEvents {
   #routeElsewhere(stanza: Stanza, receipt: Receipt | undefined): void {
     const to = stanza.to!;
     const service = this.#services.get(to.domain) ?? this.#remote;
+    if (service !== undefined && stanza.kind === 'message') this.#options.counters.messages.forwarded++;
     if (service !== undefined) void this.#guarded(stanza, receipt, () => service.receive({ stanza, receipt }));
     else
       this.answer(stanza, new StanzaError('remote-server-not-found', 'This server does not talk to others'), receipt);
@@ -107,6 +110,7 @@ export class Router implements AccountEvents {
       if (error instanceof Unanswered) return;
       const known = error instanceof StanzaError ? error : this.#reportBug(stanza, error);
       if (!mayAnswer(stanza) || stanza.from === undefined) return;
+      if (stanza.kind === 'message') this.#options.counters.messages.refused++;
       if (to === undefined) this.route(stanza.errorReply(known));
       else this.deliverTo(to, stanza.errorReply(known));
     } finally {
@@ -203,6 +207,7 @@ export class Router implements AccountEvents {
     const to = stanza.to!;
     const sent = { session, stanza };
     if (!this.isLocalDomain(to.domain)) {
+      receipt?.measured?.reached('routed');
       return this.#options.acceptance.acceptSent(sent, receipt, () => this.#routeElsewhere(stanza, receipt));
     }
     if (to.local === '') this.#receiveAtServer({ stanza, receipt });
@@ -231,6 +236,7 @@ export class Router implements AccountEvents {
     const stanza = amend(this.#options.pipeline.amendReceived, item.stanza, account);
     switch (stanza.kind) {
       case 'message':
+        item.receipt?.measured?.reached('routed');
         return this.#options.acceptance.accept(account, {
           // What comes from elsewhere has not been looked at yet.
           stanza: item.sent === undefined ? this.#withoutForgeries(stanza) : stanza,
@@ -265,6 +271,7 @@ export class Router implements AccountEvents {
       const header = { from: stanza.to!.toBare(), to: stanza.from!.toBare(), id: stanza.id, type: 'unsubscribed' };
       this.route(Stanza.create('presence', header));
     }
+    if (stanza.kind === 'message') this.#options.counters.messages.dropped++;
     receipt?.settle();
   }
 
@@ -393,6 +400,7 @@ export class Router implements AccountEvents {
       this.#options.log.error({ ...facts, code: error.code, error: error.message }, 'the store does not answer');
       return STORE_FAILED;
     }
+    this.#options.counters.stanzaFaults++;
     const stack = error instanceof Error ? error.stack : String(error);
     this.#options.log.error({ ...facts, error: stack }, 'handling a stanza failed');
     return new StanzaError('internal-server-error');

@@ -55,6 +55,8 @@ export interface HandshakeFailure {
   readonly fatal: boolean;
   /** The bare JID that was tried, for the log, as the client claimed it; undefined when it came to none. */
   readonly account: string | undefined;
+  /** The mechanism of it; undefined where none that is offered had been chosen. */
+  readonly mechanism: string | undefined;
   /** What broke on our side, for the log; undefined when nothing did. */
   readonly cause: unknown;
 }
@@ -73,6 +75,7 @@ export class Handshakes {
   readonly #context: SaslContext;
   #handshake: Handshake | undefined;
   #account: string | undefined;
+  #mechanism: string | undefined;
   #claimed: string | undefined;
   #attempts = 0;
 
@@ -103,10 +106,12 @@ export class Handshakes {
     if (this.#attempts > this.#retries + 1) throw new SaslError('not-authorized');
     const tokenMechanism = this.tokenMechanisms.find((known) => known === name);
     if (tokenMechanism !== undefined && token !== undefined) {
+      this.#mechanism = tokenMechanism;
       this.#handshake = this.#hashedToken(tokenMechanism, token);
       return;
     }
     const mechanism = this.offer.choose(name);
+    this.#mechanism = mechanism.name;
     this.#handshake = mechanism.kind === 'plain' ? this.#plain() : this.#scram(mechanism);
   }
 
@@ -129,6 +134,7 @@ export class Handshakes {
   /** Ends the handshake with what was thrown. */
   fail(error: unknown): HandshakeFailure {
     const account = this.#account;
+    const mechanism = this.#mechanism;
     this.forget();
     // Anything but a SaslError is our own trouble, such as a store that cannot be read.
     const known = error instanceof SaslError;
@@ -138,6 +144,7 @@ export class Handshakes {
       condition: failure.condition,
       fatal: this.#attempts > this.#retries,
       account,
+      mechanism,
       cause: known ? undefined : error,
     };
   }
@@ -145,6 +152,7 @@ export class Handshakes {
   forget(): void {
     this.#handshake = undefined;
     this.#account = undefined;
+    this.#mechanism = undefined;
   }
 
   #plain(): Handshake {

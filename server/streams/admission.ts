@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { Tally } from '../metrics/tally.ts';
 import { networkOf } from '../sasl/network.ts';
 
 const WINDOW_MS = 60_000;
@@ -37,6 +38,12 @@ interface Network {
 
 /** Decides who may connect, over all listeners together (RFC 6120 13.12). */
 export class Admission {
+  /** Connections that were refused, by limit. */
+  readonly refused = new Tally([
+    'max_connections',
+    'max_connections_per_address',
+    'connections_per_minute_per_address',
+  ]);
   readonly #limits: AdmissionLimits;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -44,6 +51,7 @@ export class Admission {
   /** In the order in which their minutes began. */
   readonly #networks = new Map<string, Network>();
   #open = 0;
+  #admitted = 0;
   #warnedFullMs = -Infinity;
 
   constructor({ limits, clock, log, section = 'c2s' }: AdmissionOptions) {
@@ -58,6 +66,11 @@ export class Admission {
     return this.#open;
   }
 
+  /** Connections that were ever admitted. */
+  get admitted(): number {
+    return this.#admitted;
+  }
+
   /** Networks that are remembered. */
   get networks(): number {
     return this.#networks.size;
@@ -69,6 +82,7 @@ export class Admission {
     const { maxConnections, maxConnectionsPerAddress, connectionsPerMinutePerAddress } = this.#limits;
     this.#forgetOld(nowMs);
     if (this.#open >= maxConnections) {
+      this.refused.add('max_connections');
       if (nowMs - this.#warnedFullMs >= WINDOW_MS) {
         this.#warnedFullMs = nowMs;
         this.#log.warn({ maxConnections }, `refused a connection: ${this.#section}.max_connections are open`);
@@ -84,6 +98,7 @@ export class Admission {
     network.open += 1;
     network.opened += 1;
     this.#open += 1;
+    this.#admitted += 1;
     return true;
   }
 
@@ -114,6 +129,7 @@ export class Admission {
   }
 
   #refuse(network: Network, key: string, limit: keyof typeof LIMIT_TEXT): false {
+    this.refused.add(limit);
     // Once in a minute: refusing must cost an attacker's log line no more than it costs the attacker.
     if (!network.warned) this.#log.warn({ network: key, limit: `${this.#section}.${limit}` }, LIMIT_TEXT[limit]);
     network.warned = true;

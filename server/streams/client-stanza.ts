@@ -21,7 +21,9 @@ export function acceptStanza(stream: ClientStream, session: Session, frame: Fram
   }
   checkFrom(stream, session, frame.from);
   const receipt = session.inbound.begin();
-  const { router, jids } = stream.context;
+  const { router, jids, counters } = stream.context;
+  counters.clientStanzasReceived[kind]++;
+  if (kind === 'message') receipt.measured = counters.stages.begin(stream.lastHeardMs);
   let to: Jid | undefined;
   try {
     if (frame.to !== undefined) to = jids.parse(frame.to);

@@ -20,7 +20,7 @@ import { StreamTimeouts } from './stream-timeouts.ts';
 import { readMessage } from './websocket-framing.ts';
 
 /** Where the negotiation stands (RFC 6120 4.3). */
-type State =
+export type ClientStreamState =
   | 'opening' // a stream header comes next
   | 'negotiating' // the header was answered; TLS, SASL or resource binding come next
   | 'bound' // stanzas flow
@@ -43,7 +43,7 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   /** Default language of the stanzas of this stream (RFC 6120 4.7.4). */
   lang: string | undefined;
   bindAttempts = 0;
-  #state: State = 'opening';
+  #state: ClientStreamState = 'opening';
   #scanner: Scanner;
   #sasl: SaslProfiles | undefined;
   #hasSentHeader = false;
@@ -72,6 +72,15 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     return this.connection.remoteAddress;
   }
 
+  get state(): ClientStreamState {
+    return this.#state;
+  }
+
+  /** When bytes last came, monotonic milliseconds. */
+  get lastHeardMs(): number {
+    return this.#timeouts.lastHeardMs;
+  }
+
   get transport(): string {
     return this.connection.framing === 'websocket' ? 'websocket' : 'tcp';
   }
@@ -89,9 +98,11 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   received(chunk: Buffer): void {
     const now = this.context.clock.monotonic();
     this.#timeouts.heard(now);
+    this.context.counters.clientBytesReceived += chunk.length;
     if (this.connection.bufferedBytes > 2 * this.context.config.limits.maxQueueBytes) {
       // Who sends on without reading the answers would have us keep them all. Twice: a resumed session's queue is written
       // at once, with its tags.
+      this.context.counters.limits.add('limits.max_queue');
       this.closeWithError(new StreamError('resource-constraint', 'Too much waits for this client'));
     } else this.#intake.receive(chunk);
     this.#intake.charge(chunk.length, now);
@@ -132,6 +143,10 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     if (this.connection.framing === 'stream') return this.#scanner.scan(chunk, this);
     this.#takeMessage(scanDocument(chunk, this.#limits()));
     return chunk.length;
+  }
+
+  throttled(): void {
+    this.context.counters.limits.add('c2s.bytes_per_second');
   }
 
   fail(error: unknown): void {
@@ -176,17 +191,20 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     if (this.#withheld !== undefined) {
       this.#withheld.push(stanza);
       if (this.#withheld.length > this.context.config.limits.maxQueueStanzas) {
+        this.context.counters.limits.add('limits.max_queue');
         this.closeWithError(new StreamError('resource-constraint', 'Too much waits for this client'));
       }
       return;
     }
     this.writeOwn(stanza);
+    this.context.counters.clientStanzasSent[stanza.kind]++;
     if (this.session?.isAcknowledging === true) this.requestAcknowledgement();
   }
 
   /** Sends an error and closes both ways (RFC 6120 4.9.1.1). */
   closeWithError(error: StreamError): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
+    this.context.counters.streamErrors.add(error.condition);
     // RFC 6120 4.9.1.2: an error during setup follows our own header
     if (!this.#hasSentHeader) this.#writeHeader(undefined);
     this.connection.write(error.toBytes(this.connection.framing === 'websocket'));

@@ -8,12 +8,17 @@ export interface Flushable {
 
 /** Writes out, once per turn of the loop, every connection that has gathered output: one `setImmediate` for all of them. */
 export class Flusher {
+  /** What connections have handed to the system. */
+  bytesWritten = 0;
   readonly #log: Log;
+  readonly #flushed: (() => void) | undefined;
   readonly #run = (): void => this.#flushAll();
   #waiting = new Set<Flushable>();
 
-  constructor({ log }: { readonly log: Log }) {
+  /** @param flushed told each time that output was written */
+  constructor({ log, flushed }: { readonly log: Log; readonly flushed?: () => void }) {
     this.#log = log;
+    this.#flushed = flushed;
   }
 
   /** Has the connection flushed at the end of this turn. */
@@ -34,5 +39,6 @@ export class Flusher {
         connection.destroy();
       }
     }
+    this.#flushed?.();
   }
 }

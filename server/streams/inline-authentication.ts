@@ -6,23 +6,28 @@ import type { Authenticated, ExtensibleNegotiation } from '../sasl/extensible-ne
 import type { HashedTokenMechanism } from '../sasl/hashed-token.ts';
 import type { ClientStream } from './client-stream.ts';
 import { bindInline } from './inline-binding.ts';
-import { noteFailure } from './login-failure.ts';
+import { noteFailure, noteLogin } from './login-outcome.ts';
 import type { LoginKind } from './login-queue.ts';
+import type { SaslProfiles } from './sasl-profiles.ts';
 import { checkClaim } from './stream-opening.ts';
 import { resumeSession } from './stream-resumption.ts';
 
 /** Takes an element of XEP-0388 from a client that is not authenticated. Rejects with StreamError. */
 export async function authenticateWithin(
   stream: ClientStream,
+  profiles: SaslProfiles,
   negotiation: ExtensibleNegotiation,
   frame: Frame,
 ): Promise<void> {
-  if (frame.name === 'authenticate') await stream.context.logins.enter(kindOf(frame), stream.remoteAddress);
+  if (frame.name === 'authenticate') {
+    profiles.loginBeganMs = stream.context.clock.monotonic();
+    await stream.context.logins.enter(kindOf(frame), stream.remoteAddress);
+  }
   if (stream.isOver) return;
   const step = await negotiation.receive(frame);
   if (!stream.isNegotiating) return;
   if (step.kind === 'success') {
-    await welcome(stream, negotiation, step);
+    await welcome(stream, negotiation, step, profiles.loginBeganMs);
     return;
   }
   stream.writeElement(step.reply);
@@ -46,6 +51,7 @@ async function welcome(
   stream: ClientStream,
   negotiation: ExtensibleNegotiation,
   authenticated: Authenticated,
+  beganMs: number,
 ): Promise<void> {
   const { login, mechanism, request, additional } = authenticated;
   const bare = login.bareJid;
@@ -58,7 +64,7 @@ async function welcome(
       : await resumeSession(stream, bare, resume.attribute('previd'), resume.attribute('h'));
   inline += resumption?.answer ?? '';
   if (!stream.isNegotiating) return;
-  stream.context.log.info({ account: bare, mechanism, address: stream.remoteAddress }, 'logged in');
+  noteLogin(stream, bare, mechanism, beganMs);
   stream.authenticatedWithin(bare);
   stream.withhold();
   try {

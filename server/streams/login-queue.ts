@@ -1,6 +1,7 @@
 import type { StreamError } from '../../stanzas/stream-error.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { Tally } from '../metrics/tally.ts';
 import { networkOf } from '../sasl/network.ts';
 import { comeBackLater } from './come-back.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -31,6 +32,8 @@ export interface LoginQueueOptions {
   readonly random: () => number;
 }
 
+type LoginLimit = 'logins_per_minute_per_address' | 'max_logins_waiting' | 'login_wait_seconds';
+
 interface Waiter {
   readonly sinceMs: number;
   readonly begin: () => void;
@@ -50,6 +53,12 @@ const WARN_EVERY_MS = 60_000;
  * came. Without a crowd nobody waits. Who would wait too long is told when to come back.
  */
 export class LoginQueue {
+  /** Logins that were told to come back later, by limit. */
+  readonly refused = new Tally<LoginLimit>([
+    'logins_per_minute_per_address',
+    'max_logins_waiting',
+    'login_wait_seconds',
+  ]);
   readonly #options: LoginQueueOptions;
   readonly #overall: RateLimits | undefined;
   readonly #networks: RateLimits | undefined;
@@ -71,6 +80,10 @@ export class LoginQueue {
       const perMs = loginsPerMinutePerAddress / (60 * SECOND_MS);
       this.#networks = new RateLimits({ perMs, burst: loginsPerMinutePerAddress });
     }
+  }
+
+  waitingOf(kind: LoginKind): number {
+    return this.#waiting[kind].length;
   }
 
   /** Logins that wait. */
@@ -168,9 +181,10 @@ export class LoginQueue {
     return this.waiting / Math.max(1, this.#lastSecond.rate, this.#lastSecond.count);
   }
 
-  #refusal(limit: string, seconds: number): StreamError {
+  #refusal(limit: LoginLimit, seconds: number): StreamError {
     const { clock, log, random } = this.#options;
     const nowMs = clock.monotonic();
+    this.refused.add(limit);
     // Once in a minute: refusing must cost the crowd's log line no more than it costs the crowd.
     if (nowMs - this.#warnedMs >= WARN_EVERY_MS) {
       this.#warnedMs = nowMs;

@@ -11,6 +11,8 @@ export class SaslProfiles {
   readonly sasl: SaslNegotiation;
   /** Undefined on a stream that is not encrypted (XEP-0388, "Security Considerations"). */
   readonly extensible: ExtensibleNegotiation | undefined;
+  /** When the login under way began, monotonic milliseconds. */
+  loginBeganMs = 0;
 
   /** @param claimed the bare JID that the stream header says it is from */
   constructor(context: SaslContext, claimed: string | undefined) {

@@ -1,18 +1,18 @@
 import type { Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
-import type { SaslNegotiation } from '../sasl/negotiation.ts';
 import type { ClientStream } from './client-stream.ts';
 import { authenticateWithin } from './inline-authentication.ts';
-import { noteFailure } from './login-failure.ts';
+import { noteFailure, noteLogin } from './login-outcome.ts';
 import type { SaslProfiles } from './sasl-profiles.ts';
 import { failedElement } from './stream-management.ts';
 import { checkClaim } from './stream-opening.ts';
 
 /** Takes an element of a client that is not authenticated: STARTTLS (RFC 6120 5) or SASL (RFC 6120 6), nothing else. */
-export function negotiateSecurity(stream: ClientStream, { sasl, extensible }: SaslProfiles, frame: Frame): void {
+export function negotiateSecurity(stream: ClientStream, profiles: SaslProfiles, frame: Frame): void {
+  const { extensible } = profiles;
   if (extensible !== undefined && frame.namespace === NS.SASL2) {
-    stream.waitFor(authenticateWithin(stream, extensible, frame));
+    stream.waitFor(authenticateWithin(stream, profiles, extensible, frame));
   } else if (extensible?.isUnderWay === true) {
     // XEP-0388, "During Authentication"
     throw new StreamError('policy-violation', 'Only a response or an abort belongs here');
@@ -24,7 +24,7 @@ export function negotiateSecurity(stream: ClientStream, { sasl, extensible }: Sa
       stream.close();
     }
   } else if (frame.namespace === NS.SASL) {
-    stream.waitFor(authenticate(stream, sasl, frame));
+    stream.waitFor(authenticate(stream, profiles, frame));
   } else if (frame.namespace === NS.STREAM_MANAGEMENT) {
     stream.writeElement(failedElement('unexpected-request')); // XEP-0198 3
   } else {
@@ -50,9 +50,13 @@ async function startTls(stream: ClientStream): Promise<void> {
   }
 }
 
-async function authenticate(stream: ClientStream, sasl: SaslNegotiation, frame: Frame): Promise<void> {
-  const { log, logins } = stream.context;
-  if (frame.name === 'auth') await logins.enter('full', stream.remoteAddress);
+async function authenticate(stream: ClientStream, profiles: SaslProfiles, frame: Frame): Promise<void> {
+  const { logins } = stream.context;
+  const { sasl } = profiles;
+  if (frame.name === 'auth') {
+    profiles.loginBeganMs = stream.context.clock.monotonic();
+    await logins.enter('full', stream.remoteAddress);
+  }
   if (stream.isOver) return;
   const step = await sasl.receive(frame);
   if (!stream.isNegotiating) return;
@@ -61,8 +65,7 @@ async function authenticate(stream: ClientStream, sasl: SaslNegotiation, frame: 
     checkClaim(stream.claimed, authenticated);
     stream.writeElement(step.reply);
     stream.authenticated = authenticated;
-    const facts = { account: stream.authenticated, mechanism: step.mechanism, address: stream.remoteAddress };
-    log.info(facts, 'logged in');
+    noteLogin(stream, authenticated, step.mechanism, profiles.loginBeganMs);
     stream.restart(); // RFC 6120 6.3.2
     return;
   }

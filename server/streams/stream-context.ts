@@ -4,6 +4,7 @@ import type { JidCache } from '../../stanzas/jid.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { Counters } from '../metrics/counters.ts';
 import type { Acceptance } from '../routing/acceptance.ts';
 import type { BindFeatures } from '../routing/bind-features.ts';
 import type { Pipeline } from '../routing/pipeline.ts';
@@ -27,6 +28,7 @@ export interface StreamContext {
   readonly commit: Pick<GroupCommit, 'isFull' | 'whenRoom'>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly counters: Counters;
   readonly jids: JidCache;
   /** What modules let a client switch on while it binds (XEP-0386). */
   readonly bindFeatures: BindFeatures;

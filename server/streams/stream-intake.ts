@@ -20,6 +20,8 @@ export interface IntakeOwner {
   readonly isClosed: boolean;
   /** Acts on bytes (under `websocket` framing, on a message); returns how many it took: less than all once it is stopped. */
   take(chunk: Buffer): number;
+  /** Reading pauses, as more came than may. */
+  throttled?(): void;
   /** Ends the stream for what `take` threw, or work it waits for rejected with. */
   fail(error: unknown): void;
 }
@@ -65,6 +67,7 @@ export class StreamIntake {
     const pauseMs = this.#rate?.spend(bytes, nowMs) ?? 0;
     if (pauseMs === 0) return;
     this.#isThrottled = true;
+    this.#owner.throttled?.();
     this.#owner.connection.pause();
     this.#context.clock.schedule(pauseMs, () => {
       this.#isThrottled = false;

@@ -24,9 +24,12 @@ export async function resumeSession(
   previd: string | undefined,
   h: string | undefined,
 ): Promise<ResumptionOutcome> {
-  const { resumable, pipeline } = stream.context;
+  const { resumable, pipeline, counters } = stream.context;
   const count = numberOf(h);
-  if (previd === undefined || Number.isNaN(count)) return { answer: failedElement('bad-request'), proceed: undefined };
+  if (previd === undefined || Number.isNaN(count)) {
+    counters.resumptions.add('malformed');
+    return { answer: failedElement('bad-request'), proceed: undefined };
+  }
   const session = resumable.find(owner, previd);
   if (session === undefined) return notFound(stream, owner, previd);
   acknowledge(session, count);
@@ -44,6 +47,7 @@ export async function resumeSession(
       resumable.attached(session);
       stream.bound(session);
       session.attach(stream);
+      counters.resumptions.add('resumed');
       for (const handler of pipeline.sessionResumed) handler(session);
     },
   };
@@ -58,6 +62,7 @@ function takeFromFormerStream({ context }: ClientStream, session: Session): void
 }
 
 async function notFound({ context }: ClientStream, owner: string, previd: string): Promise<ResumptionOutcome> {
+  context.counters.resumptions.add('not_found');
   const handled = await context.resumable.handledBefore(owner, previd);
   return { answer: failedElement('item-not-found', handled), proceed: undefined };
 }

@@ -77,6 +77,7 @@ export class TcpConnection implements Connection {
     const { listener } = this;
     const mark = listener?.flushMark() ?? -1;
     this.#pending = '';
+    this.#flusher.bytesWritten += bytes.length;
     const written =
       mark < 0
         ? undefined

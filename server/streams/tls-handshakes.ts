@@ -38,6 +38,9 @@ export class TlsHandshakes {
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #runningOf = new Map<string, number>();
   #running = 0;
+  #resumed = 0;
+  #full = 0;
+  #failed = 0;
 
   constructor(options: TlsHandshakesOptions) {
     this.#options = options;
@@ -46,6 +49,11 @@ export class TlsHandshakes {
   /** Handshakes under way. */
   get running(): number {
     return this.#running;
+  }
+
+  /** How handshakes have ended: with a whole one, a resumed session, or not at all. */
+  get outcomes(): { readonly full: number; readonly resumed: number; readonly failed: number } {
+    return { full: this.#full, resumed: this.#resumed, failed: this.#failed };
   }
 
   /** Connections that wait for their turn. */
@@ -63,7 +71,13 @@ export class TlsHandshakes {
     const network = networkOf(request.socket.remoteAddress ?? '');
     await this.#turn(request.socket, network);
     try {
-      return await this.#handshake(request);
+      const secured = await this.#handshake(request);
+      if (secured.isSessionReused()) this.#resumed += 1;
+      else this.#full += 1;
+      return secured;
+    } catch (error) {
+      this.#failed += 1;
+      throw error;
     } finally {
       this.#leave(network);
     }

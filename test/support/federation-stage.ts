@@ -58,6 +58,7 @@ export class FederationStage {
       storage: stage.storage,
       clock: this.clock,
       log: silentLog,
+      counters: stage.core.counters,
       jids: new JidCache(100),
       policies: new PeerPolicies(s2s.policy, s2s.policies),
       keys: this.keys,

@@ -41,7 +41,21 @@ export const messageArchive = defineModule({
   ],
   needs: { rosters: Rosters },
   setup(
-    { iq, feature, bindMetadata, on, archive, storage, config, clock, log, deliverTo, sessionSlot, accountSlot },
+    {
+      iq,
+      feature,
+      bindMetadata,
+      on,
+      archive,
+      storage,
+      config,
+      clock,
+      log,
+      counters,
+      deliverTo,
+      sessionSlot,
+      accountSlot,
+    },
     { rosters },
   ) {
     if (config.messages.history === 'off') return;
@@ -89,7 +103,9 @@ export const messageArchive = defineModule({
       const answer = last.settled.then(async () => {
         const query = readQuery(payload);
         const owner = session.account.jid.bare;
+        const beganMs = clock.monotonic();
         const { entries, hasMore } = await reader.page(owner, query);
+        counters.archiveQuerySeconds.observe((clock.monotonic() - beganMs) / 1000);
         // 4.4.4: flipped is the order of sending alone
         await send(session, query.isFlipped ? entries.toReversed() : entries, query.queryId);
         return pageEnd(owner, entries, !hasMore, ids);

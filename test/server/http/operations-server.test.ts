@@ -9,7 +9,7 @@ describe('server/http/operations-server', () => {
   afterEach(() => close());
 
   async function start(health: () => Health): Promise<string> {
-    const config = { operations: { port: 0, address: '127.0.0.1' } };
+    const config = { operations: { port: 0, address: '127.0.0.1', metrics: true } };
     const running = await startOperations({ config, log: silentLog, health });
     close = () => running.close();
     return `http://127.0.0.1:${running.listening[0]?.port ?? 0}`;
