@@ -2,9 +2,12 @@ import * as z from 'zod';
 
 import type { Contradiction } from './consistency.ts';
 import type { Config } from './options.ts';
-import { choice, hostName, path, type ValueType } from './value-types.ts';
+import { choice, flag, hostName, path, type ValueType } from './value-types.ts';
 
-/** An external component (XEP-0114). */
+/** Which requests of a namespace are meant. */
+export type RequestTypes = 'none' | 'get' | 'set' | 'both';
+
+/** An external component (XEP-0114), and what it may do for the accounts of the domain it is below (XEP-0356). */
 export interface ExternalComponent {
   readonly domain: string;
   /** A file of mode 0600 with the secret; '' where it is in the environment. */
@@ -15,6 +18,12 @@ export interface ExternalComponent {
   readonly name: string;
   /** When it connects while it is connected: the newer stream takes over, or is refused. */
   readonly conflict: 'replace' | 'refuse';
+  readonly roster: RequestTypes;
+  /** Whether it hears of changes to rosters; undefined: where it may read them. */
+  readonly roster_push?: boolean | undefined;
+  readonly message: 'none' | 'outgoing';
+  readonly presence: 'none' | 'managed_entity' | 'roster';
+  readonly iq: readonly { readonly namespace: string; readonly type: RequestTypes }[];
 }
 
 const MAX_NAME_LENGTH = 1023;
@@ -31,12 +40,22 @@ function variable() {
   return z.string({ error }).regex(/^(?!POSTHORN_)[A-Z_][A-Z0-9_]*$/, { error });
 }
 
+const requestTypes = choice('none', 'get', 'set', 'both').schema;
+const namespace = words('a namespace such as "http://jabber.org/protocol/pubsub"');
+
 const TABLE = {
   domain: hostName().schema,
   secret_file: path('a file of mode 0600 with the secret').schema.or(z.literal('')).default(''),
   secret_environment: variable().or(z.literal('')).default(''),
   name: words('a name').or(z.literal('')).default(''),
   conflict: choice('replace', 'refuse').schema.default('replace'),
+  roster: requestTypes.default('none'),
+  roster_push: flag().schema.optional(),
+  message: choice('none', 'outgoing').schema.default('none'),
+  presence: choice('none', 'managed_entity', 'roster').schema.default('none'),
+  iq: z
+    .array(z.strictObject({ namespace, type: requestTypes }), { error: 'a list of tables with namespace, type' })
+    .default([]),
 };
 
 /** A list of external components. An environment variable gives it as JSON. */
@@ -57,6 +76,11 @@ export function externalComponents(): ValueType<ExternalComponent[]> {
   };
 }
 
+/** Whether requests of this type are among these. */
+export function includesRequest(types: RequestTypes, type: 'get' | 'set'): boolean {
+  return types === type || types === 'both';
+}
+
 /** Components that contradict themselves, each other or the domains. */
 export function componentContradictions(
   { components, domains }: Config,
@@ -66,7 +90,7 @@ export function componentContradictions(
   const found: Contradiction[] = [];
   for (const [index, component] of components.external.entries()) {
     const at = (key: string): string[] => ['components', 'external', String(index), key];
-    const { domain } = component;
+    const { domain, roster, presence } = component;
     if (sound('domains') && domains.includes(domain)) {
       found.push({ path: at('domain'), found: domain, allowed: 'a domain of its own, none of domains' });
     }
@@ -76,6 +100,14 @@ export function componentContradictions(
     if ((component.secret_file === '') === (component.secret_environment === '')) {
       const allowed = 'set, or secret_environment in its place, and not both';
       found.push({ path: at('secret_file'), found: component.secret_file, allowed });
+    }
+    if (includesRequest(roster, 'get')) continue;
+    // XEP-0356, "Roster Presence" and "Server Sends Roster Pushes"
+    if (presence === 'roster') {
+      found.push({ path: at('presence'), found: presence, allowed: 'another where roster is not "get" or "both"' });
+    }
+    if (component.roster_push === true) {
+      found.push({ path: at('roster_push'), found: true, allowed: 'false where roster is not "get" or "both"' });
     }
   }
   return found;

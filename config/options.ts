@@ -429,12 +429,17 @@ export const OPTIONS = {
         externalComponents(),
         [],
         'The components. secret_file has mode 0600; secret_environment names a variable instead. conflict: whether a ' +
-          'second connection takes over ("replace", the default) or is refused ("refuse").',
+          'second connection takes over ("replace", the default) or is refused ("refuse"). roster ("get", "set", "both"), ' +
+          'roster_push, message ("outgoing"), presence ("managed_entity", "roster") and iq: what it may do in the name of ' +
+          'the accounts of the domain it is below, nothing unless named (XEP-0356).',
         {
           example: [
             '[[components.external]]',
             'domain = "gateway.capulet.example"',
             'secret_file = "/etc/posthorn/gateway.secret"',
+            'roster = "both"',
+            'message = "outgoing"',
+            'iq = [{ namespace = "http://jabber.org/protocol/pubsub", type = "both" }]',
           ].join('\n'),
         },
       ),

@@ -12,6 +12,7 @@ import { loadModules } from './module-loader.ts';
 import { Acceptance } from './routing/acceptance.ts';
 import { BindFeatures } from './routing/bind-features.ts';
 import { Components } from './routing/components.ts';
+import { OnBehalf } from './routing/on-behalf.ts';
 import { PendingRequests } from './routing/pending-requests.ts';
 import { ArchiveIds } from './routing/archive-ids.ts';
 import { IqTable } from './routing/iq-table.ts';
@@ -27,6 +28,8 @@ import { SessionTable } from './routing/session-table.ts';
 import { Slot, SlotNumbers } from './routing/slot.ts';
 import { Absences } from './services/absences.ts';
 import { Features } from './services/features.ts';
+import { PresenceWatch } from './services/presence-watch.ts';
+import { Privileges } from './services/privileges.ts';
 import { RosterPushes } from './services/roster-pushes.ts';
 import { Rosters } from './services/rosters.ts';
 
@@ -134,6 +137,9 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     [Features, features],
     [Components, components],
     [PendingRequests, pending],
+    [OnBehalf, new OnBehalf({ table, router, pending, limits: config.limits, clock })],
+    [PresenceWatch, new PresenceWatch(table)],
+    [Privileges, new Privileges(components)],
     [Absences, new Absences({ storage, accountSlots, clock, log })],
     [Rosters, new Rosters({ storage, accountSlots, clock })],
     [RosterPushes, new RosterPushes(sessionSlots)],

@@ -9,6 +9,7 @@ import { messageArchive } from './modules/message-archive/message-archive.ts';
 import { offline } from './modules/offline.ts';
 import { ping } from './modules/ping.ts';
 import { presence } from './modules/presence.ts';
+import { privilegedEntity } from './modules/privileged-entity.ts';
 import { privateXml } from './modules/private-xml.ts';
 import { roster } from './modules/roster.ts';
 import { session } from './modules/session.ts';
@@ -28,6 +29,7 @@ export const MODULES: readonly Module[] = [
   capabilities,
   contactAddresses,
   components,
+  privilegedEntity,
   ping,
   version,
   time,

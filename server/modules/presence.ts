@@ -9,6 +9,7 @@ import { isRefusedToStrangers } from '../routing/delivery.ts';
 import { Unanswered } from '../routing/pipeline.ts';
 import type { Session } from '../routing/session.ts';
 import { Absences } from '../services/absences.ts';
+import { PresenceWatch } from '../services/presence-watch.ts';
 import { Rosters } from '../services/rosters.ts';
 import { waitingRequests } from '../services/subscription-requests.ts';
 
@@ -16,10 +17,10 @@ import { waitingRequests } from '../services/subscription-requests.ts';
 export const presence = defineModule({
   name: 'presence',
   implements: [{ rfc: 6121, section: '4' }],
-  needs: { rosters: Rosters, absences: Absences },
+  needs: { rosters: Rosters, absences: Absences, watch: PresenceWatch },
   setup(
     { presence: table, on, screen, amend, config, route, deliverTo, flushPending, isLocalDomain, sessionSlot },
-    { rosters, absences },
+    { rosters, absences, watch },
   ) {
     /** Whom a session has sent directed presence, by full JID, and who must hear of its end (4.6.1). */
     const directed = sessionSlot(() => new Map<string, Jid>(), {
@@ -94,6 +95,7 @@ export const presence = defineModule({
       session.priority = priority;
       broadcast(session, stanza); // 4.2.2, 4.4.2
       if (!wasAvailable) {
+        watch.changed(account, stanza);
         learnPresence(session);
         for (const request of waitingRequests(account, rosters.of(account))) deliverTo(session, request); // 3.1.3
       }
@@ -106,6 +108,7 @@ export const presence = defineModule({
         session.presence = undefined;
         session.priority = undefined;
         broadcast(session, stanza); // 4.5.2
+        watch.changed(session.account, stanza);
         if (!session.account.sessions.some(({ isAvailable }) => isAvailable)) absences.begin(session.account);
         // 4.5.2: also to the resource itself; nothing is delivered to one that has ended
         if (session.account.sessions.includes(session)) deliverTo(session, stanza.withHeader({ to: session.jid }));

@@ -1,3 +1,4 @@
+import { includesRequest } from '../../config/external-components.ts';
 import { element, type Element } from '../../stanzas/element.ts';
 import { tryParseJid, type Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
@@ -9,6 +10,7 @@ import type { Account } from '../routing/account.ts';
 import type { AccountIqRequest, SelfIqRequest } from '../routing/iq-table.ts';
 import { partFrom } from '../services/parting.ts';
 import { itemElement, RosterPushes } from '../services/roster-pushes.ts';
+import { Privileges } from '../services/privileges.ts';
 import { Rosters } from '../services/rosters.ts';
 
 const NO_SUBSCRIPTION = { subscription: 'none', ask: false, approved: false, request: undefined } as const;
@@ -20,8 +22,8 @@ export const roster = defineModule({
     { rfc: 6121, section: '2' },
     { xep: 237, version: '1.3' },
   ],
-  needs: { rosters: Rosters, pushes: RosterPushes },
-  setup({ iq, on, config, streamFeature, route, deliverTo }, { rosters, pushes }) {
+  needs: { rosters: Rosters, pushes: RosterPushes, privileges: Privileges },
+  setup({ iq, on, config, streamFeature, route, deliverTo }, { rosters, pushes, privileges }) {
     const limits = config.roster;
     streamFeature(() => element('ver', NS.ROSTER_VERSIONING));
     on.accountLoaded((account) => rosters.load(account));
@@ -43,7 +45,12 @@ export const roster = defineModule({
     }
 
     // RFC 6121 2.1.5
-    iq.self.set(NS.ROSTER, 'query', async function changeRoster({ payload, account }: SelfIqRequest) {
+    iq.self.set(NS.ROSTER, 'query', function changeRoster({ payload, account }: SelfIqRequest) {
+      return change(payload, account);
+    });
+
+    /** @param servedDomain of which the subscription is set as well; undefined: of none */
+    async function change(payload: Element, account: Account, servedDomain?: string): Promise<void> {
       const [item, ...more] = payload.children;
       // 2.3.3
       if (item?.name !== 'item' || item.namespace !== NS.ROSTER || more.length > 0) {
@@ -52,17 +59,35 @@ export const roster = defineModule({
       const contact = contactOf(item);
       // 2.1.2.5: no other value of 'subscription' means anything in a set, nor do 'ask' and 'approved'
       if (item.attribute('subscription') === 'remove') await remove(account, contact);
-      else await update(account, contact, item);
+      else await update(account, contact, item, contact.domain === servedDomain);
+    }
+
+    // XEP-0356, "Accessing Roster"
+    iq.account.get(NS.ROSTER, 'query', function showPrivileged({ account, from }: AccountIqRequest) {
+      const component = privileges.componentOver(account, from);
+      if (component === undefined) throw new StanzaError('service-unavailable');
+      if (!includesRequest(component.settings.roster, 'get')) throw new StanzaError('forbidden');
+      const shown = (): Element => {
+        const { version, items } = rosters.of(account).committed();
+        const listed = items.filter(({ isListed }) => isListed);
+        return element('query', NS.ROSTER, { ver: String(version) }, ...listed.map(itemElement));
+      };
+      return rosters.of(account).whenSettled()?.then(shown) ?? shown();
     });
 
     // 2.3.3: the roster is its owner's. Deviation: who must not learn that the account exists is told what 8.5.1 wants
     // where there is none.
-    iq.account.set(NS.ROSTER, 'query', function refuseOthers({ account, from }: AccountIqRequest) {
+    iq.account.set(NS.ROSTER, 'query', function refuseOthers({ account, from, payload }: AccountIqRequest) {
+      const component = privileges.componentOver(account, from);
+      if (component !== undefined && includesRequest(component.settings.roster, 'set')) {
+        return change(payload, account, component.settings.domain);
+      }
+      if (component !== undefined) throw new StanzaError('forbidden');
       throw new StanzaError(rosters.sharesPresenceWith(account, from.bare) ? 'forbidden' : 'service-unavailable');
     });
 
     // 2.3, 2.4
-    async function update(account: Account, contact: Jid, asked: Element): Promise<void> {
+    async function update(account: Account, contact: Jid, asked: Element, mayLink: boolean): Promise<void> {
       const jid = contact.bare;
       // 2.3.3, interoperability note
       if (jid === account.jid.bare) throw new StanzaError('not-allowed', 'You cannot be a contact of your own');
@@ -72,8 +97,13 @@ export const roster = defineModule({
       if (existing?.isListed !== true && own.size >= limits.maxItems) {
         throw new StanzaError('not-allowed', `A roster holds at most ${limits.maxItems} contacts`);
       }
-      const item: RosterItem = { ...(existing ?? NO_SUBSCRIPTION), jid, name, groups, isListed: true };
+      const linked = mayLink ? linkOf(asked) : undefined;
+      const item: RosterItem = { ...(existing ?? NO_SUBSCRIPTION), ...linked, jid, name, groups, isListed: true };
+      const wasSubscriber = rosters.hasSubscriptionFrom(account, jid);
       pushes.push(account, item, await rosters.change(account, [item]), deliverTo);
+      if (wasSubscriber || !rosters.hasSubscriptionFrom(account, jid)) return;
+      for (const { presence } of account.sessions)
+        if (presence !== undefined) route(presence.withHeader({ to: contact }));
     }
 
     // 2.5: removing a contact ends the subscriptions in both directions
@@ -105,6 +135,23 @@ export const roster = defineModule({
     }
   },
 });
+
+/**
+ * Interop: slidge sets the subscription between a person and a user of its own, so that nobody is asked for approval. One
+ * side of it is the component's to give, the other what its privilege is for.
+ */
+function linkOf(item: Element): Pick<RosterItem, 'subscription' | 'ask' | 'request'> | undefined {
+  const subscription = item.attribute('subscription');
+  switch (subscription) {
+    case 'none':
+    case 'to':
+    case 'from':
+    case 'both':
+      return { subscription, ask: false, request: undefined };
+    default:
+      return undefined;
+  }
+}
 
 /** RFC 6121 2.1.2.3; a subscription is to a bare JID, so that is what the roster holds. */
 function contactOf(item: Element): Jid {

@@ -24,6 +24,8 @@ export interface ComponentLink {
    * Takes a stanza on its way; what does not arrive is answered with an error. Throws StanzaError where there is no room.
    */
   deliver(stanza: Stanza, receipt: Receipt | undefined): void;
+  /** Takes a stanza of which nobody is told where it does not arrive. */
+  show(stanza: Stanza): void;
   closeWithError(error: StreamError): void;
 }
 
@@ -43,6 +45,15 @@ export class Component implements Destination {
     this.jid = Jid.of('', settings.domain);
     this.host = Jid.of('', hostOf(settings.domain, domains));
     this.since = now;
+  }
+
+  /** Shows it something that is not addressed to it, if it is there and has room. */
+  show(stanza: Stanza): void {
+    try {
+      this.link?.show(stanza.withHeader({ to: this.jid }));
+    } catch (error) {
+      if (!(error instanceof StanzaError)) throw error;
+    }
   }
 
   /** Throws StanzaError while it is away: at once, for nobody knows when it comes back. */

@@ -17,7 +17,7 @@ export interface ComponentsOptions {
  * Takes a stanza that a component sends, before it is routed; returns false to leave it to others. Throws StanzaError to
  * refuse it. Who takes it settles the receipt.
  */
-export type ComponentStanzaHandler = (stanza: Stanza, component: Component, receipt: Receipt | undefined) => boolean;
+export type ComponentStanzaHandler = (stanza: Stanza, component: Component, receipt: Receipt) => boolean;
 
 /** The external components that are configured, connected or not (XEP-0114). */
 export class Components {

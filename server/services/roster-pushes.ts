@@ -9,6 +9,7 @@ import { Slot, type SlotNumbers } from '../routing/slot.ts';
 /** Which sessions have asked for the roster, and how they hear of its changes (RFC 6121 2.1.6, 2.2). */
 export class RosterPushes {
   readonly #interested: Slot<{ seen: number | undefined }>;
+  readonly #watchers: ((account: Account, query: Element) => void)[] = [];
 
   constructor(sessionSlots: SlotNumbers) {
     this.#interested = new Slot<{ seen: number | undefined }>(sessionSlots, () => ({ seen: undefined }), {
@@ -24,6 +25,11 @@ export class RosterPushes {
    */
   becomeInterested(session: Session, version: number): void {
     this.#interested.of(session).seen = version;
+  }
+
+  /** Hears of every change that sessions are told of (XEP-0356). */
+  onChange(watcher: (account: Account, query: Element) => void): void {
+    this.#watchers.push(watcher);
   }
 
   interestedSessions({ sessions }: Account): readonly Session[] {
@@ -43,6 +49,7 @@ export class RosterPushes {
   #push(account: Account, item: Element, version: number, deliver: Deliver): void {
     const ver = String(version);
     const query = element('query', NS.ROSTER, { ver }, item);
+    for (const watcher of this.#watchers) watcher(account, query);
     for (const session of this.interestedSessions(account)) {
       if (this.#interested.of(session).seen! >= version) continue; // it was in the roster the client has been sent
       deliver(session, Stanza.create('iq', { to: session.jid, id: `push-${ver}`, type: 'set' }, [query]));

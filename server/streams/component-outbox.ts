@@ -52,15 +52,15 @@ export class ComponentOutbox {
     this.#arrivals.ask(clock.monotonic());
   }
 
-  /** Writes a stanza. Throws StanzaError where too much is on its way already. */
-  deliver(stanza: Stanza, receipt: Receipt | undefined): void {
+  /** Writes a stanza; `isShown`: nobody is told where it does not arrive. Throws StanzaError where too much is on its way already. */
+  deliver(stanza: Stanza, receipt: Receipt | undefined, isShown = false): void {
     const { connection, clock } = this.#options;
     const bytes = componentBytes(stanza);
     if (!this.#queue.hasRoomFor(bytes.length)) {
       throw new StanzaError('resource-constraint', 'Too much waits for this service', 'wait');
     }
     const now = clock.monotonic();
-    this.#queue.put({ stanza, receipt, byteLength: bytes.length }, now);
+    this.#queue.put({ stanza, receipt, isShown, byteLength: bytes.length }, now);
     this.#delivered++;
     connection.write(bytes);
     this.#arrivals?.wrote(now);
@@ -95,7 +95,8 @@ export class ComponentOutbox {
 
   /** The stream has ended: what is not known to have arrived goes back to its senders. */
   giveBack(): void {
-    for (const { stanza, receipt } of this.#queue.takeBack()) {
+    for (const { stanza, receipt, isShown } of this.#queue.takeBack()) {
+      if (isShown) continue;
       const error = new StanzaError('remote-server-timeout', 'The service was disconnected before it confirmed this');
       this.#options.router.answer(stanza, error, receipt);
     }

@@ -5,6 +5,8 @@ import type { Receipt } from '../routing/receipt.ts';
 export interface QueuedStanza {
   readonly stanza: Stanza;
   readonly receipt: Receipt | undefined;
+  /** Whether nobody is told where it does not arrive. */
+  readonly isShown: boolean;
   readonly byteLength: number;
 }
 

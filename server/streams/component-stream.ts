@@ -133,6 +133,10 @@ export class ComponentStream implements ConnectionListener, IntakeOwner, Scanner
     this.#outbox.deliver(stanza, receipt);
   }
 
+  show(stanza: Stanza): void {
+    this.#outbox.deliver(stanza, undefined, true);
+  }
+
   /** Sends an error and closes both ways (RFC 6120 4.9.1.1). */
   closeWithError(error: StreamError): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;

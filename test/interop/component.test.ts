@@ -11,6 +11,14 @@ import { CuttingProxy } from './cutting-proxy.ts';
 const SECRET = 'my only love sprung from my only hate';
 const GATEWAY = 'gateway.localhost';
 
+/** What slidge asks for. */
+const PRIVILEGES = {
+  roster: 'both',
+  message: 'outgoing',
+  presence: 'managed_entity',
+  iq: [{ namespace: 'jabber:iq:private', type: 'both' }],
+};
+
 describe('a component made with slixmpp', () => {
   let directory: string;
   let server: ServerForTests;
@@ -25,13 +33,12 @@ describe('a component made with slixmpp', () => {
     server = await serverForTests({
       environment: {
         POSTHORN_COMPONENTS_PORT: '0',
-        POSTHORN_COMPONENTS_EXTERNAL: JSON.stringify([{ domain: GATEWAY, secret_file: secretFile }]),
+        POSTHORN_COMPONENTS_EXTERNAL: JSON.stringify([{ domain: GATEWAY, secret_file: secretFile, ...PRIVILEGES }]),
       },
     });
     const port = server.server.listening.find(({ name }) => name === 'component')?.port ?? 0;
     proxy = await CuttingProxy.start(port, () => 0);
     component = new ComponentProcess(GATEWAY, SECRET, proxy.port);
-    await component.next('online');
     juliet = await server.login('juliet', 'balcony');
     juliet.send('<presence/>');
   });
@@ -45,6 +52,25 @@ describe('a component made with slixmpp', () => {
 
   const say = (body: string): void =>
     juliet.send(`<message to='nurse@${GATEWAY}' type='chat' id='${body}'><body>${body}</body></message>`);
+
+  it('is told its privileges, and uses them as slidge does (XEP-0356)', async () => {
+    const { roster, message, presence } = await component.next('privileged');
+    expect({ roster, message, presence }).to.deep.equal({
+      roster: 'both',
+      message: 'outgoing',
+      presence: 'managed_entity',
+    });
+    juliet.send(`<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>`);
+    await juliet.until(/<iq [^>]*id='c'[^>]*>/);
+    const contact = `nurse@${GATEWAY}`;
+    const items = { [contact]: { name: 'Nurse', subscription: 'both', groups: ['Verona'] } };
+    await component.perform('roster-set', { jid: 'juliet@localhost', items });
+    expect(await component.perform('roster', { jid: 'juliet@localhost' })).to.deep.equal({ [contact]: 'both' });
+    await component.perform('carbon', { jid: 'juliet@localhost', to: contact, body: 'Said on my old telephone' });
+    const carbon = await juliet.until(/<message [^>]*><sent xmlns='urn:xmpp:carbons:2'>.*?<\/sent><\/message>/s);
+    expect(carbon).to.include('<body>Said on my old telephone</body>').and.include(`to='${contact}'`);
+    expect(await component.perform('bookmarks', { jid: 'juliet@localhost' })).to.equal('result');
+  });
 
   it('answers', async () => {
     say('Is it good or bad?');
