@@ -4,7 +4,9 @@ import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import type { Connection } from '../streams/connection.ts';
 import { dialbackBytes, dialbackDomains, dialbackError, type DialbackCondition } from './dialback.ts';
+import { certificateProblem } from './failure-words.ts';
 import { isServedHere, type FederationContext, type Verification } from './federation-context.ts';
+import type { Proof } from './stream-lines.ts';
 
 /** Dialback keys of one stream that are being verified at the same time. */
 const MAX_VERIFYING = 16;
@@ -30,7 +32,7 @@ export interface AskedStream {
   /** Whether the certificate of the connection is valid for the domain. */
   shows(domain: string): boolean;
   /** The pair is proved. */
-  proved(pair: DomainPair, proof: 'certificate' | 'dialback'): void;
+  proved(pair: DomainPair, proof: Proof): void;
   close(reason: string): void;
 }
 
@@ -74,9 +76,12 @@ export class DialbackAnswers {
       this.#answer(from, to, 'resource-constraint');
     else if (stream.shows(from)) this.#answer(from, to, 'valid', 'certificate');
     else if (policy === 'certificate' && connection.security.peer?.problem !== SERVERS_ONLY) {
-      const problem = connection.security.peer?.problem ?? 'it has no certificate for its domain';
+      const { problem } = connection.security.peer ?? {};
       context.log.warn(
-        { domain: from, address: connection.remoteAddress, problem },
+        {
+          ...{ domain: from, address: connection.remoteAddress },
+          reason: problem === undefined ? 'it shows none for its domain' : certificateProblem(problem),
+        },
         'another server has no valid certificate, and s2s.policy asks for one',
       );
       this.#answer(from, to, 'not-authorized');
@@ -107,7 +112,7 @@ export class DialbackAnswers {
     remote: string,
     local: string,
     outcome: 'valid' | 'invalid' | DialbackCondition,
-    proof: 'certificate' | 'dialback' = 'dialback',
+    proof: Proof = 'dialback',
   ): void {
     const stream = this.#stream;
     const header = { from: local, to: remote };

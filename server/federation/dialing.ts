@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 
 import type { Clock } from '../clock.ts';
+import { connectionProblem } from './failure-words.ts';
 import { ResolutionError, type NameResolution, type Target } from './name-resolution.ts';
 
 /** A TCP connection to a server of the domain that was asked for. */
@@ -129,7 +130,7 @@ class Race {
     const socket = connect({ host: address, port: target.port, allowHalfOpen: true });
     this.#running.add(socket);
     const failed = (error: Error): void => {
-      this.#reasons.push(`${address} port ${target.port}: ${'code' in error ? String(error.code) : error.message}`);
+      this.#reasons.push(`${address} port ${target.port}: ${connectionProblem(error)}`);
       this.#running.delete(socket);
       this.#wake();
     };

@@ -15,7 +15,7 @@ import type { StreamFlow } from './stream-flow.ts';
 /** What every stream between servers shares. */
 export interface FederationContext {
   readonly settings: Config['s2s'];
-  readonly router: Router;
+  readonly router: Pick<Router, 'isLocalDomain' | 'hasService' | 'answer' | 'route'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;

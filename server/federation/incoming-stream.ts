@@ -6,10 +6,12 @@ import type { DomainPair } from '../../storage/outboxes.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
 import { namesDomain } from '../sasl/peer-certificate.ts';
 import { DialbackAnswers } from './dialback-answers.ts';
+import { certificateProblem, connectionProblem } from './failure-words.ts';
 import { isServedHere, type FederationContext } from './federation-context.ts';
 import { answerManagement } from './management-answers.ts';
 import { ServerStream } from './server-stream.ts';
 import { limitsElement } from './stream-limits.ts';
+import { tellUp, type Proof } from './stream-lines.ts';
 
 /** A stream that another server opened: the receiving entity of RFC 6120, the receiving and authoritative server of XEP-0220. */
 export class IncomingStream extends ServerStream {
@@ -105,6 +107,10 @@ export class IncomingStream extends ServerStream {
   }
 
   protected overdue(): void {
+    this.context.log.info(
+      { address: this.connection.remoteAddress, claimed: this.#claimed, secure: this.isEncrypted },
+      'another server proved no domain in time: it may not reach the server of the domain it claims, or want TLS that it cannot have',
+    );
     this.closeWithError(new StreamError('connection-timeout', 'Nothing was proved in time'));
   }
 
@@ -152,6 +158,7 @@ export class IncomingStream extends ServerStream {
       return;
     }
     const local = this.#local;
+    const claimed = this.#claimed;
     this.connection.write(`<proceed xmlns='${NS.TLS}'/>`);
     // RFC 6120 5.4.3.3
     this.restart();
@@ -161,11 +168,12 @@ export class IncomingStream extends ServerStream {
       this.connection.startTls(local).then(
         () => this.forgetHeld(),
         (error: unknown) => {
-          this.context.log.debug(
-            { address: this.connection.remoteAddress, error: String(error) },
-            'TLS was not established',
+          const reason = `TLS was not established: ${error instanceof Error ? connectionProblem(error) : String(error)}`;
+          this.context.log.info(
+            { address: this.connection.remoteAddress, claimed, reason },
+            'another server did not get as far as proving its domain',
           );
-          this.abort(`TLS was not established: ${String(error)}`);
+          this.abort(reason);
         },
       ),
     );
@@ -199,31 +207,31 @@ export class IncomingStream extends ServerStream {
       if (domain === undefined || domain !== this.#claimed) {
         failed('invalid-authzid', `${authzid ?? 'nobody'} is not where the header comes from`);
       } else if (!this.shows(domain) || this.context.policies.of(domain) === 'deny') {
-        failed('not-authorized', this.connection.security.peer?.problem ?? `the certificate is not for ${domain}`);
+        const { problem } = this.connection.security.peer ?? {};
+        failed(
+          'not-authorized',
+          problem === undefined
+            ? `it shows no certificate for ${domain}`
+            : `its certificate is not valid: ${certificateProblem(problem)}`,
+        );
       } else {
         this.connection.write(`<success xmlns='${NS.SASL}'/>`);
         this.#external = domain;
         // A certificate proves who speaks, whichever of our domains is spoken to.
         this.allowReceiving({ local: '*', remote: domain });
         this.context.events.proved(domain);
-        this.context.log.info(
-          { domain, address: this.connection.remoteAddress, proof: 'certificate' },
-          'another server connected',
-        );
+        tellUp(this, { local: this.#local ?? '', remote: domain }, 'certificate');
         if (this.#isBidirectional) this.#maySend(this.#local, domain);
         this.restart(); // RFC 6120 6.3.2
       }
     }
   }
 
-  proved(pair: DomainPair, proof: 'certificate' | 'dialback'): void {
+  proved(pair: DomainPair, proof: Proof): void {
     const { remote } = pair;
     this.allowReceiving(pair);
     this.context.events.proved(remote);
-    this.context.log.info(
-      { domain: remote, address: this.connection.remoteAddress, proof },
-      'another server connected',
-    );
+    tellUp(this, pair, proof);
     if (this.#isBidirectional) this.#maySend(pair.local, remote);
   }
 

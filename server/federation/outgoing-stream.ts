@@ -7,12 +7,14 @@ import { namesDomain } from '../sasl/peer-certificate.ts';
 import type { Connection } from '../streams/connection.ts';
 import { dialbackBytes, dialbackDomains, dialbackError } from './dialback.ts';
 import { DialbackRequests, type Awaited } from './dialback-requests.ts';
+import { certificateProblem, connectionProblem } from './failure-words.ts';
 import type { FederationContext, Verification } from './federation-context.ts';
 import { ManagementRequests } from './management-requests.ts';
 import { PeerFailure } from './peer-failure.ts';
 import { featuresOf, type PeerFeatures } from './peer-features.ts';
 import { ServerStream } from './server-stream.ts';
 import { limitsElement } from './stream-limits.ts';
+import { tellUp, type Proof } from './stream-lines.ts';
 
 /** How long a stream that only verified something stays for the next question. */
 const LINGER_MS = 10_000;
@@ -66,12 +68,13 @@ export class OutgoingStream extends ServerStream {
     const turn = this.#negotiation.then(async () => {
       await this.ready;
       if (this.sends(pair)) return;
-      await this.#prove(pair);
+      const proof = await this.#prove(pair);
       if (!this.flow.isCounting) await this.#management.start(pair, this.#features?.hasManagement === true);
       if (this.isOver) throw this.#failure();
       this.allowSending(pair);
       // XEP-0288 2.2
       if (this.#isBidirectional) this.allowReceiving(pair);
+      tellUp(this, pair, proof);
     });
     this.#negotiation = turn.catch(() => undefined);
     return turn;
@@ -195,7 +198,11 @@ export class OutgoingStream extends ServerStream {
     const problem =
       peer === undefined
         ? 'it shows none'
-        : (peer.problem ?? (namesDomain(peer.names, remote) ? undefined : 'it is for another domain'));
+        : peer.problem !== undefined
+          ? certificateProblem(peer.problem)
+          : namesDomain(peer.names, remote)
+            ? undefined
+            : 'it is for another domain';
     if (problem !== undefined && this.context.policies.of(remote) === 'certificate') {
       const text = `the certificate of ${remote} is not valid (${problem}), and s2s.policy asks for a valid one`;
       this.context.log.warn({ domain: remote, address: this.connection.remoteAddress, problem }, text);
@@ -222,12 +229,12 @@ export class OutgoingStream extends ServerStream {
           this.writeHeader();
         },
         (error: unknown) =>
-          this.abort(`TLS was not established: ${error instanceof Error ? error.message : String(error)}`),
+          this.abort(`TLS was not established: ${error instanceof Error ? connectionProblem(error) : String(error)}`),
       ),
     );
   }
 
-  async #prove(pair: DomainPair): Promise<void> {
+  async #prove(pair: DomainPair): Promise<Proof> {
     const features = this.#features!;
     const isFirst = !this.isAuthenticated;
     // Interop: Prosody moves what it has to say to the stream that may carry it, past what waits for the one it opens.
@@ -245,9 +252,10 @@ export class OutgoingStream extends ServerStream {
     if (mayUseExternal && features.mechanisms.includes('EXTERNAL')) {
       this.#hasTriedExternal = true;
       const isAccepted = await this.#external(pair.local);
-      if (isAccepted) return;
+      if (isAccepted) return 'certificate';
     }
     await this.#dialback.prove(pair, this.#streamId);
+    return 'dialback';
   }
 
   /** SASL EXTERNAL (XEP-0178 3); false where the peer refuses. */

@@ -7,11 +7,13 @@ import type { DomainPair } from '../../storage/outboxes.ts';
 import type { Connection, ConnectionListener } from '../streams/connection.ts';
 import { RateLimit } from '../streams/rate-limit.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import { connectionProblem } from './failure-words.ts';
 import type { FederationContext } from './federation-context.ts';
 import { toOwners, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
 import { acceptStanza, serverBytes } from './server-stanza.ts';
 import type { StreamFlow } from './stream-flow.ts';
 import { maxBytesIn, scannerLimits } from './stream-limits.ts';
+import { tellOver } from './stream-lines.ts';
 import { StreamReader } from './stream-reader.ts';
 
 /** Where a stream stands; which stanzas flow depends on what was proved for each pair of domains. */
@@ -35,6 +37,8 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   abstract readonly direction: 'incoming' | 'outgoing';
   /** When it began, milliseconds since the epoch. */
   readonly since: number;
+  /** Whether TLS began with the first byte, rather than by STARTTLS. */
+  readonly hasDirectTls: boolean;
   /** Why it ended, once it has, in words for the operator. */
   endReason = '';
   /** The largest stanza the peer takes (XEP-0478), as far as it has said. */
@@ -61,6 +65,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.context = context;
     const { settings, clock } = context;
     this.since = clock.now();
+    this.hasDirectTls = connection.security.encrypted;
     this.#lastHeard = this.#lastStanza = clock.monotonic();
     this.deadline = this.#lastHeard + settings.negotiationTimeoutSeconds * 1000;
     const rate = new RateLimit(settings.bytesPerSecond, settings.burstBytes, this.#lastHeard);
@@ -136,7 +141,9 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   closed(error?: Error): void {
     this.#finish(
-      error === undefined ? 'the other server closed the connection' : `the connection broke: ${error.message}`,
+      error === undefined
+        ? 'the other server closed the connection'
+        : `the connection broke: ${connectionProblem(error)}`,
       true,
     );
   }
@@ -345,12 +352,9 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   /** The connection is as good as broken, though nobody has told us. */
   protected giveUp(reason: string): void {
-    const { direction, connection } = this;
-    this.context.log.info(
-      { direction, address: connection.remoteAddress, reason },
-      'a stream between servers is given up',
-    );
-    connection.destroy();
+    this.endReason ||= reason;
+    if (!this.isAuthenticated) tellOver(this, 'none yet');
+    this.connection.destroy();
     this.#finish(reason, true);
   }
 
@@ -401,6 +405,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     const { flow } = this;
     const [pair] = this.#sent.values();
     const peer = pair?.remote ?? this.receivedPairs[0]?.split('>')[0] ?? '';
+    if (this.isAuthenticated) tellOver(this, peer);
     const isKept = isBroken && flow.resumptionId !== undefined && this.context.events.keep(flow, peer);
     if (!isKept) toOwners(flow.takeUnconfirmed(), (owner, own) => owner.lost(own));
     this.#sent.clear();

@@ -10,11 +10,13 @@ const EXPORTER_BYTES = 32;
 
 /** The security layer of a server's TLS connection whose handshake is complete. */
 export function securityOf(socket: TLSSocket): SecurityLayer {
+  const tlsVersion = socket.getProtocol() ?? undefined;
   return {
     encrypted: true,
+    tlsVersion,
     // RFC 9266 3: below TLS 1.3 only with the extended master secret (RFC 7627), and Node does not tell whether it is
     tlsExporter:
-      socket.getProtocol() === 'TLSv1.3'
+      tlsVersion === 'TLSv1.3'
         ? socket.exportKeyingMaterial(EXPORTER_BYTES, EXPORTER_LABEL, Buffer.alloc(0))
         : undefined,
     tlsServerEndPoint: serverEndPoint(ownCertificate(socket)),

@@ -8,6 +8,8 @@ import { SaslError } from './sasl-error.ts';
 export interface SecurityLayer {
   /** Whether TLS, or a proxy that we trust, keeps the stream confidential. */
   readonly encrypted: boolean;
+  /** The version of TLS as OpenSSL writes it, `TLSv1.3`; absent or undefined where there is none, or a proxy has it. */
+  readonly tlsVersion?: string | undefined;
   /** Channel binding data of RFC 9266; undefined where the connection has none. */
   readonly tlsExporter: Buffer | undefined;
   /** Channel binding data of RFC 5929 4; undefined where the connection has none. */

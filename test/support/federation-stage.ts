@@ -3,6 +3,7 @@ import { DialbackKeys } from '../../server/federation/dialback-key.ts';
 import { Federation } from '../../server/federation/federation.ts';
 import type { Dialed } from '../../server/federation/dialing.ts';
 import { PeerPolicies } from '../../server/federation/peer-policy.ts';
+import type { Log } from '../../server/log.ts';
 import type { SecurityLayer } from '../../server/sasl/mechanisms.ts';
 import { JidCache } from '../../stanzas/jid.ts';
 import type { OrderedStore } from '../../storage/ordered-store.ts';
@@ -29,6 +30,7 @@ export interface FederationStageOptions {
   readonly store?: OrderedStore;
   /** What protects the connections that are made; undefined: nobody answers. */
   readonly security?: SecurityLayer | undefined;
+  readonly log?: Log;
 }
 
 /** Juliet's server, example.com, whose connections to other servers end in the test. */
@@ -45,7 +47,7 @@ export class FederationStage {
   security: SecurityLayer | undefined;
   #offered = 0;
 
-  private constructor(stage: Stage, juliet: Actor, { environment, security }: FederationStageOptions) {
+  private constructor(stage: Stage, juliet: Actor, { environment, security, log }: FederationStageOptions) {
     this.stage = stage;
     this.juliet = juliet;
     this.clock = new ManualClock();
@@ -57,7 +59,7 @@ export class FederationStage {
       router: stage.core.router,
       storage: stage.storage,
       clock: this.clock,
-      log: silentLog,
+      log: log ?? silentLog,
       counters: stage.core.counters,
       jids: new JidCache(100),
       policies: new PeerPolicies(s2s.policy, s2s.policies),

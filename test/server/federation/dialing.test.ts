@@ -61,6 +61,6 @@ describe('dialing', () => {
       .dial('x')
       .catch((error: unknown) => error);
     expect(deaf).to.be.instanceOf(DialingError);
-    expect(String(deaf)).to.include('127.0.0.1 port 1: ECONNREFUSED');
+    expect(String(deaf)).to.include('127.0.0.1 port 1: nothing listens there (ECONNREFUSED)');
   });
 });
