@@ -6,6 +6,7 @@ import {
   cipherList,
   dnsServer,
   flag,
+  hostAndPort,
   hostName,
   ipAddress,
   listenerPort,
@@ -157,6 +158,11 @@ export const OPTIONS = {
       600,
       'How long the session of a client that lost its connection waits for it to come back (XEP-0198); 0: not at all.',
       { unit: 'seconds' },
+    ),
+    resume_location: option(
+      hostAndPort(),
+      '',
+      'Where a client that lost its connection should try first (XEP-0198), "host:port" or "[IPv6 address]:port"; empty: as for a new connection.',
     ),
     ping_timeout_seconds: option(
       wholeNumber(1, 3600),

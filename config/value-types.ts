@@ -200,3 +200,15 @@ function listFrom(given: string, itemFrom: (text: string) => unknown): unknown {
     .filter((part) => part !== '')
     .map(itemFrom);
 }
+
+/** `host:port`, an IPv6 address in brackets (RFC 6120 4.9.3.19); empty for none. */
+export function hostAndPort(): ValueType<string> {
+  return text('"host:port", "[IPv6 address]:port" or empty', (value) => value === '' || isHostAndPort(value));
+}
+
+function isHostAndPort(value: string): boolean {
+  const [, bracketed, plain, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]/@]{1,255})):(\d{1,5})$/.exec(value) ?? [];
+  const isPort = Number(port) >= 1 && Number(port) <= 65_535;
+  if (bracketed !== undefined) return isPort && isIP(bracketed) === 6;
+  return isPort && plain !== undefined && (isIP(plain) === 4 || tryParseJid(plain)?.domain !== undefined);
+}

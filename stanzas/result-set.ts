@@ -25,9 +25,13 @@ export function resultSetRequest(request: Element): ResultSetRequest {
   };
 }
 
-/** The part that is answered: the ids of its first and last item; neither where it is empty. */
-export function resultSet(first: string | undefined, last: string | undefined): Element {
-  if (first === undefined || last === undefined) return element('set', NS.RESULT_SET);
+/**
+ * The part that is answered: the ids of its first and last item; neither where it is empty.
+ * @param count how many items the whole result has, where that is known (2.7)
+ */
+export function resultSet(first: string | undefined, last: string | undefined, count?: number): Element {
+  const total = count === undefined ? [] : [element('count', NS.RESULT_SET, {}, String(count))];
+  if (first === undefined || last === undefined) return element('set', NS.RESULT_SET, {}, ...total);
   const items = [element('first', NS.RESULT_SET, {}, first), element('last', NS.RESULT_SET, {}, last)];
-  return element('set', NS.RESULT_SET, {}, ...items);
+  return element('set', NS.RESULT_SET, {}, ...items, ...total);
 }

@@ -41,6 +41,8 @@ export class ArchiveRetention {
   readonly #access: StorageAccess;
   readonly #log: MessageLog;
   readonly #survey: ArchiveSurvey;
+  /** Owners whose archives are being counted because a count was asked for. */
+  readonly #counting = new Set<string>();
 
   constructor(access: StorageAccess, log: MessageLog, survey: ArchiveSurvey) {
     this.#access = access;
@@ -51,6 +53,23 @@ export class ArchiveRetention {
   /** What the archive holds now, and its own limits. */
   usage(owner: string): Promise<ArchiveRecord> {
     return this.#survey.change(owner, () => this.#survey.upToDate(owner));
+  }
+
+  /**
+   * How many messages the archive holds, where that is known without much reading; otherwise undefined, and the archive is
+   * counted piece by piece, so that it is known later.
+   */
+  async knownCount(owner: string): Promise<number | undefined> {
+    const { count, countedUpTo } = await this.#survey.load(owner);
+    const uncounted = positionRange('log', owner, countedUpTo, undefined);
+    const page = await this.#access.store.page(uncounted, PIECE_ENTRIES);
+    if (page.length < PIECE_ENTRIES) return count + page.filter(([key, value]) => flagsOf(key, value).archived).length;
+    if (!this.#counting.has(owner)) {
+      this.#counting.add(owner);
+      const counted = (): boolean => this.#counting.delete(owner);
+      this.usage(owner).then(counted, counted); // where it fails, the next request tries again
+    }
+    return undefined;
   }
 
   /** The archive's own limits, without counting what it holds. */

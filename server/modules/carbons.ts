@@ -1,3 +1,4 @@
+import { BoundedCache } from '../../stanzas/bounded-cache.ts';
 import { forwardedBytes } from '../../stanzas/forwarding.ts';
 import type { Child } from '../../stanzas/frame.ts';
 import type { Jid } from '../../stanzas/jid.ts';
@@ -15,13 +16,16 @@ export const carbons = defineModule({
     { xep: 280, version: '1.0.1' },
     { xep: 297, version: '1.0' },
   ],
-  setup({ iq, feature, bindFeature, amend, copy, sessionSlot }) {
+  setup({ iq, feature, bindFeature, amend, copy, sessionSlot, accountSlot }) {
     feature(NS.CARBONS, ['server', 'account']);
     const wanted = sessionSlot(() => ({ isWanted: false }), {
       name: 'carbons',
       save: ({ isWanted }) => (isWanted ? 'enabled' : undefined),
       restore: (text) => ({ isWanted: text === 'enabled' }),
     });
+
+    /** Messages that were copied when they were sent, by id and addressee: an error that answers one is copied as well. */
+    const answerable = accountSlot(() => new BoundedCache<string, Jid>(MAX_ANSWERABLE));
 
     // 4 and 5; 10.1: as often as the client likes
     iq.self.set(NS.CARBONS, 'enable', function enableCarbons({ session }) {
@@ -48,10 +52,23 @@ export const carbons = defineModule({
     });
 
     copy.sent(function copySent(message, seen) {
-      return isEligible(message.stanza, message.stanza.to!) ? copies('sent', message, seen) : [];
+      const { account, stanza } = message;
+      if (!isEligible(stanza, stanza.to!)) return [];
+      const [sender] = seen;
+      if (stanza.id !== undefined && sender !== undefined)
+        answerable.of(account).set(keyOf(stanza.id, stanza.to!), sender.jid);
+      return copies('sent', message, seen);
     });
     copy.received(function copyReceived(message, seen) {
-      const { stanza } = message;
+      const { account, stanza } = message;
+      if (stanza.type === 'error') {
+        const sender =
+          stanza.id === undefined ? undefined : answerable.peek(account)?.get(keyOf(stanza.id, stanza.from!));
+        // 6.1; only what came back to who sent it. A carbon has no id, so an error never answers one (10.3).
+        return sender !== undefined && seen.some(({ jid }) => jid.full === sender.full)
+          ? copies('received', message, seen)
+          : [];
+      }
       // 6.1: the room sends a private message to every client that is in it
       if (!isEligible(stanza, stanza.from!) || isRoomPrivate(stanza, stanza.from!)) return [];
       return copies('received', message, seen);
@@ -77,7 +94,16 @@ function isCarbon({ name, namespace }: Child): boolean {
   return namespace === NS.CARBONS && (name === 'sent' || name === 'received');
 }
 
-/** The rules of 6.1, less that on errors: what an error answers is not remembered. */
+const MAX_ANSWERABLE = 100;
+
+function keyOf(id: string, contact: Jid): string {
+  return `${contact.full}\0${id}`;
+}
+
+/**
+ * The rules of 6.1 for all but errors. Deviation: `urn:xmpp:carbons:rules:0` is not announced, since only the latest messages
+ * are remembered for their errors, and only where there was another session to see them.
+ */
 function isEligible(stanza: Stanza, contact: Jid): boolean {
   let hasBody = false;
   let hasPayload = false;
@@ -93,8 +119,9 @@ function isEligible(stanza: Stanza, contact: Jid): boolean {
       return true;
     case 'normal':
       return hasBody || hasPayload || isRoomPrivate(stanza, contact) || isInvitation(stanza);
-    case 'groupchat':
     case 'headline':
+      return hasPayload;
+    case 'groupchat':
     case 'error':
       return false;
   }

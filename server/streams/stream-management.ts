@@ -1,3 +1,4 @@
+import { attributeBytes } from '../../stanzas/byte-string.ts';
 import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
@@ -50,7 +51,9 @@ export function enableManagement(
     return `<enabled xmlns='${NS.STREAM_MANAGEMENT}'/>`;
   }
   const { id, maxMs } = session.resumption!;
-  return `<enabled xmlns='${NS.STREAM_MANAGEMENT}' id='${id}' resume='true' max='${Math.floor(maxMs / 1000)}'/>`;
+  const { resumeLocation } = context.config.c2s;
+  const location = resumeLocation === '' ? '' : ` location='${attributeBytes(resumeLocation)}'`;
+  return `<enabled xmlns='${NS.STREAM_MANAGEMENT}' id='${id}' resume='true' max='${Math.floor(maxMs / 1000)}'${location}/>`;
 }
 
 /** The client has handled `h` of the session's stanzas. Throws StreamError if that is no number or more than were sent. */

@@ -215,6 +215,33 @@ describe('config/load', () => {
     });
   });
 
+  describe('a place to come back to', () => {
+    const located = (location: string): string =>
+      loadConfig({
+        environment: { POSTHORN_C2S_RESUME_LOCATION: location },
+        workingDirectory: '/',
+        systemFile: '/none',
+      }).c2s.resumeLocation;
+
+    it('is a host or an address with a port (RFC 6120 4.9.3.19)', () => {
+      for (const good of ['', 'verona.example:5222', '192.0.2.1:1', '[2001:db8::1]:65535']) {
+        expect(located(good)).to.equal(good);
+      }
+      for (const bad of [
+        'verona.example',
+        ':5222',
+        'a:0',
+        'a:65536',
+        '2001:db8::1:5222',
+        '[verona]:1',
+        "a'b:1 ",
+        'a/b:1',
+      ]) {
+        expect(() => located(bad), bad).to.throw('host:port');
+      }
+    });
+  });
+
   describe('contradictions', () => {
     it('are found between ports that listen on one address', () => {
       expect(refusal('[c2s]\nport = 5280\n')).to.deep.equal([

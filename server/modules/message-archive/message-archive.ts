@@ -17,7 +17,7 @@ import {
   storedPreferences,
   type ArchivePreferences,
 } from './preferences.ts';
-import { queryForm, readQuery } from './query.ts';
+import { isUnfiltered, queryForm, readQuery } from './query.ts';
 import { metadata, pageEnd, resultMessage } from './results.ts';
 import { Retractions } from './retractions.ts';
 
@@ -108,7 +108,10 @@ export const messageArchive = defineModule({
         counters.archiveQuerySeconds.observe((clock.monotonic() - beganMs) / 1000);
         // 4.4.4: flipped is the order of sending alone
         await send(session, query.isFlipped ? entries.toReversed() : entries, query.queryId);
-        return pageEnd(owner, entries, !hasMore, ids);
+        // XEP-0059 2.7: counting may cost something, so only where the client asks for nothing else
+        const isCounting = query.set.max === 0 && isUnfiltered(query);
+        const count = isCounting ? await storage.retention.knownCount(owner) : undefined;
+        return pageEnd(owner, entries, !hasMore, ids, count);
       });
       last.settled = answer.catch(() => undefined);
       return answer;

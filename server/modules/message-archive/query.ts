@@ -48,6 +48,11 @@ export function readQuery(query: Element): ArchiveQuery {
   };
 }
 
+/** Whether the result, of which a page is asked for, is the whole archive. */
+export function isUnfiltered({ contact, start, end, beforeId, afterId, ids }: ArchiveQuery): boolean {
+  return [contact, start, end, beforeId, afterId, ids].every((filter) => filter === undefined);
+}
+
 /** 4.1.5: the form of all fields. */
 export function queryForm(): Element {
   const types: readonly (readonly [Field, string])[] = [

@@ -22,11 +22,17 @@ export function resultMessage(session: Session, entry: LogEntry, ids: ArchiveIds
   return Stanza.create('message', { from: jid, to: session.jid }).withChild('result', NS.MAM, result);
 }
 
-/** The end of a page (4.3): what it was, and whether it was the last. */
-export function pageEnd(owner: string, entries: readonly LogEntry[], isComplete: boolean, ids: ArchiveIds): Element {
+/** The end of a page (4.3): what it was, whether it was the last, and how much there is altogether where that is known. */
+export function pageEnd(
+  owner: string,
+  entries: readonly LogEntry[],
+  isComplete: boolean,
+  ids: ArchiveIds,
+  count: number | undefined,
+): Element {
   const idOf = (entry: LogEntry | undefined): string | undefined =>
     entry === undefined ? undefined : ids.idOf(owner, entry.position);
-  const set = resultSet(idOf(entries[0]), idOf(entries.at(-1)));
+  const set = resultSet(idOf(entries[0]), idOf(entries.at(-1)), count);
   return element('fin', NS.MAM, { complete: isComplete ? 'true' : undefined }, set);
 }
 

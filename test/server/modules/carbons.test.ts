@@ -111,6 +111,11 @@ describe('message carbons (XEP-0280)', () => {
       [`><x xmlns='jabber:x:conference' jid='balcony@rooms.example.com'/>`, true],
       [`><x xmlns='http://jabber.org/protocol/muc#user'><invite to='x@example.com'/></x>`, true],
       [`type='headline'><body>x</body>`, false],
+      [`type='headline'><displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>`, true],
+      [`type='normal'><active xmlns='http://jabber.org/protocol/chatstates'/>`, true],
+      [`type='chat'><body>x</body><private xmlns='urn:xmpp:carbons:2'/>`, false],
+      [`type='normal'><body>x</body><private xmlns='urn:xmpp:carbons:2'/>`, false],
+      [`type='error' id='unknown'><body>x</body><error type='cancel'/>`, false],
       [`type='chat'><body>x</body><private xmlns='urn:xmpp:carbons:2'/><no-copy xmlns='urn:xmpp:hints'/>`, false],
       [`type='chat'><body>x</body><no-copy xmlns='urn:xmpp:hints'/>`, false],
     ];
@@ -121,6 +126,29 @@ describe('message carbons (XEP-0280)', () => {
     }
     await home.send(`<message to='room@example.org' type='groupchat'><body>x</body></message>`);
     expect(garden.take()).to.deep.equal([]);
+  });
+
+  it('6.1: copies an error that answers what was copied, and no other', async () => {
+    const bounce = (id: string, from = 'mercutio@example.org', to = `${ROMEO}/home`): Promise<void> =>
+      stage.receive(
+        `<message from='${from}' to='${to}' id='${id}' type='error'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`,
+      );
+    await home.send(`<message to='mercutio@example.org' type='chat' id='m1'><body>Good morrow</body></message>`);
+    await home.send(`<message to='mercutio@example.org' type='headline' id='m2'><body>News</body></message>`);
+    garden.take();
+    await bounce('m1');
+    expect(garden.take().join('')).to.match(
+      /^<message to='romeo@example.net\/garden' from='romeo@example.net' type='error'><received xmlns='urn:xmpp:carbons:2'><forwarded [^>]*><message [^>]*type='error'/,
+    );
+    expect(home.take()).to.have.lengthOf(1);
+    await bounce('m2');
+    await bounce('m3');
+    await bounce('m1', 'tybalt@example.org');
+    expect(home.take()).to.have.lengthOf(3);
+    // Nor what comes to somebody else than its sender.
+    await bounce('m1', 'mercutio@example.org', `${ROMEO}/garden`);
+    expect(home.take()).to.deep.equal([]);
+    expect(garden.take()).to.have.lengthOf(1);
   });
 
   it('6.1: copies a private message to an occupant of a room, not the one that comes from there', async () => {

@@ -151,6 +151,24 @@ describe('the retention of archives', () => {
     ]);
   });
 
+  it('knows the count of an archive without reading it all, once that was counted', async () => {
+    expect(await storage.retention.knownCount(JULIET)).to.equal(0);
+    await fill(JULIET, 450);
+    expect(await storage.retention.knownCount(JULIET)).to.equal(undefined);
+    await storage.retention.usage(JULIET); // behind the counting that has begun
+    expect(await storage.retention.knownCount(JULIET)).to.equal(450);
+    await storage.commit.write(
+      storage.log.appendWrites(JULIET, {
+        flags: { archived: true, pending: false, sent: true },
+        peer: ROMEO,
+        sequence: undefined,
+        position: NOW_MS * 1000 + 1,
+        stanza: 'x',
+      }),
+    );
+    expect(await storage.retention.knownCount(JULIET)).to.equal(451);
+  });
+
   it('begins again after a time, and stops when it is told to', async () => {
     await fill(JULIET, 10);
     const settings = config({ POSTHORN_ARCHIVE_MAX_AGE_DAYS: '3' });

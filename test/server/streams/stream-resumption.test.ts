@@ -61,6 +61,17 @@ describe('stream resumption (XEP-0198 5)', () => {
     expect(enabled).to.match(/^<enabled xmlns='urn:xmpp:sm:3' id='[\w-]{24}' resume='true' max='600'\/>$/);
   });
 
+  it('says where to come back, where that is configured', async () => {
+    await play.stop();
+    play = await serverForTests({ environment: { POSTHORN_C2S_RESUME_LOCATION: '[2001:db8::1]:9222' } });
+    const client = await play.login('juliet', 'balcony');
+    client.send(`<enable ${SM} resume='true'/>`);
+    expect(await client.until(/<enabled [^>]*>/)).to.match(/ location='\[2001:db8::1\]:9222'\/>$/);
+    const counting = await play.login('juliet', 'chamber');
+    counting.send(`<enable ${SM}/>`);
+    expect(await counting.until(/<enabled [^>]*>/)).to.equal(`<enabled ${SM}/>`);
+  });
+
   it('takes less time where the client prefers that, and never more than is configured', async () => {
     for (const [preferred, max] of [
       ['30', '30'],

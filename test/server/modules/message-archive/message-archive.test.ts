@@ -228,6 +228,13 @@ describe('message archive management (XEP-0313)', () => {
     const empty = await ask(juliet, set(`<after>${last!}</after>`));
     expect(empty).to.deep.equal({ results: [], complete: true, first: undefined, last: undefined, error: undefined });
     expect(await ask(juliet, set('<max>0</max>'))).to.include({ complete: false, first: undefined, error: undefined });
+    // XEP-0059 2.7: the count of the whole archive; of a part it is not known without reading that.
+    const counted = async (filter = ''): Promise<string | undefined> => {
+      await juliet.send(`<iq id='count' type='set'><query xmlns='${MAM}'>${filter}${set('<max>0</max>')}</query></iq>`);
+      return /<count>(\d+)<\/count>/.exec(juliet.take().join(''))?.[1];
+    };
+    expect(await counted()).to.equal(String((await ask(juliet)).results.length));
+    expect(await counted(form(field('with', ROMEO)))).to.equal(undefined);
     expect(await ask(juliet, set('<max>many</max>'))).to.have.property('error', 'bad-request');
     expect(await ask(juliet, set('<index>3</index>'))).to.have.property('error', 'feature-not-implemented');
   });
