@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { CertificateRenewal } from '../certs/certificate-renewal.ts';
 import { ensureCertificates } from '../certs/make-certs.ts';
 import { federates } from '../config/listeners.ts';
@@ -19,6 +18,7 @@ import type { Log } from './log.ts';
 import { CommitMeter } from './metrics/commit-meter.ts';
 import { ProcessMeter } from './metrics/process-meter.ts';
 import { MODULES } from './module-list.ts';
+import { RandomSource } from './random-source.ts';
 import { RunningOperations } from './running-operations.ts';
 import { ARCHIVE_ID_KEY_BYTES } from './routing/archive-ids.ts';
 import { ArchiveSweep } from './services/archive-sweep.ts';
@@ -61,10 +61,6 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** 144 bits: nobody guesses the id of somebody else's session. */
-const RANDOM_ID_BYTES = 18;
-/** From 0 to 1, for jitter. */
-const randomFraction = (): number => randomBytes(4).readUInt32BE() / 2 ** 32;
 const CHECK_INTERVAL_MS = 1000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -74,6 +70,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { config, log, clock = systemClock, faults = new Faults(clock) } = options;
   const secrets = readComponentSecrets(config.components.external, options.environment ?? process.env);
   const startedAt = clock.now();
+  const random = new RandomSource();
   const certificates = await certificatesOf(config, clock, log);
   const reportError = (error: unknown): void => log.error({ err: error }, 'a listener of a commit failed');
   const storage = options.storage ?? (await openConfiguredStorage(config, { reportError }));
@@ -90,19 +87,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     contexts.watch();
     opened.push(contexts);
     const archiveIdKey = await storage.serverKeys.secret('archive-ids', ARCHIVE_ID_KEY_BYTES);
-    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId, archiveIdKey });
+    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId: random.id, archiveIdKey });
     const restored = await core.restoreSessions();
     if (restored > 0) log.info({ sessions: restored }, 'saved sessions wait for their clients');
     const sweep = new ArchiveSweep({ config, storage, clock, log });
     sweep.start();
     opened.push(sweep);
     const streams = new Set<ClientStream>();
-    const context = await streamContext(config, storage, clock, log, core, streams, randomId);
-    const { listening, clients } = await listen(config, clock, log, contexts, context, opened);
+    const context = await streamContext(config, storage, clock, log, core, streams, random);
+    const { listening, clients } = await listen(config, clock, log, contexts, random, context, opened);
     const components = new ComponentListener({ ...context, components: core.components, secrets });
     opened.push(components);
     listening.push(...(await components.listen()));
-    const federation = await federate(config, storage, clock, log, core, contexts);
+    const federation = await federate(config, storage, clock, log, core, contexts, random);
     if (federation !== undefined) {
       opened.push(federation);
       listening.push(...federation.listening);
@@ -176,10 +173,11 @@ async function federate(
   log: Log,
   { router, counters }: Core,
   contexts: TlsContexts,
+  random: RandomSource,
 ): Promise<RunningFederation | undefined> {
   if (!federates(config)) return undefined;
   const flusher = new Flusher({ log });
-  return startFederation({ config, router, storage, contexts, flusher, clock, log, counters, randomId });
+  return startFederation({ config, router, storage, contexts, flusher, clock, log, counters, randomId: random.id });
 }
 
 async function certificatesOf(config: Config, clock: Clock, log: Log) {
@@ -198,11 +196,6 @@ async function certificatesOf(config: Config, clock: Clock, log: Log) {
   return { entries, caFile: made.caFile, request };
 }
 
-/** An id that nobody can guess (RFC 6120 4.7.3, 7.6), for the streams, sessions and stanzas of a server. */
-export function randomId(): string {
-  return randomBytes(RANDOM_ID_BYTES).toString('base64url');
-}
-
 /** What the streams of a server share. */
 export async function streamContext(
   config: Config,
@@ -211,7 +204,7 @@ export async function streamContext(
   log: Log,
   core: Core,
   streams: Set<ClientStream>,
-  randomId: () => string,
+  random: RandomSource,
 ): Promise<StreamContext> {
   const { sasl } = config;
   const throttle = new FailureThrottle(clock, {
@@ -241,7 +234,7 @@ export async function streamContext(
     bindFeatures: core.bindFeatures,
     sessionClient: core.sessionClient,
     resourceSecret: await storage.serverKeys.secret('resources', 32),
-    logins: new LoginQueue({ limits: config.c2s, clock, log, random: randomFraction }),
+    logins: new LoginQueue({ limits: config.c2s, clock, log, random: random.fraction }),
     sasl: {
       accounts: { credentials: (bare) => storage.accounts.get(bare) },
       throttle,
@@ -250,23 +243,28 @@ export async function streamContext(
       iterations: sasl.scramIterations,
       allowPlaintext: config.c2s.allowPlaintextAuthentication,
       mechanisms: sasl.mechanisms,
-      random: (length) => randomBytes(length),
+      random: (length) => random.bytes(length),
       retries: sasl.maxRetries,
-      tokens: await tokensOf(config, storage, clock),
+      tokens: await tokensOf(config, storage, clock, random),
     },
-    randomId,
+    randomId: random.id,
     streams,
   };
 }
 
 /** Undefined where tokens are not wanted. */
-async function tokensOf({ sasl }: Config, storage: Storage, clock: Clock): Promise<Tokens | undefined> {
+async function tokensOf(
+  { sasl }: Config,
+  storage: Storage,
+  clock: Clock,
+  random: RandomSource,
+): Promise<Tokens | undefined> {
   if (sasl.tokenDays === 0) return undefined;
   return new Tokens({
     store: storage.clientTokens,
     secret: await storage.serverKeys.secret('tokens', 32),
     now: () => clock.now(),
-    random: (length) => randomBytes(length),
+    random: (length) => random.bytes(length),
     lifetimeMs: sasl.tokenDays * DAY_MS,
     rotationMs: sasl.tokenRotationHours * HOUR_MS,
     maxClients: sasl.maxTokenClients,
@@ -278,6 +276,7 @@ async function listen(
   clock: Clock,
   log: Log,
   contexts: TlsContexts,
+  random: RandomSource,
   context: StreamContext,
   opened: { close(): unknown }[],
 ): Promise<{ readonly listening: ListeningAddress[]; readonly clients: PeerSource }> {
@@ -299,7 +298,7 @@ async function listen(
     flusher: new Flusher({ log, flushed: () => context.counters.stages.flushed() }),
     accept,
     log,
-    random: randomFraction,
+    random: random.fraction,
   };
   const listening: ListeningAddress[] = [];
   for (const { name, port, directTls } of [

@@ -1,8 +1,9 @@
+import { BoundedCache } from '../stanzas/bounded-cache.ts';
 import type { StorageAccess } from './access.ts';
 import { decodeAccount, encodeAccount } from './account-record.ts';
 import type { AccountRecord } from './account-record.ts';
 import { deleteOwner, OWNER_TABLES, ownerRange, partsOf, shardOf, SHARDS, shardRange, textKey } from './keys.ts';
-import { nextKey, pagesOf } from './ordered-store.ts';
+import { nextKey, pagesOf, StoreError } from './ordered-store.ts';
 import type { Range } from './ordered-store.ts';
 
 export type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
@@ -34,21 +35,45 @@ export class AccountUnknownError extends Error {
 const PAGE_ENTRIES = 200;
 const IMPORT_ENTRIES = 200;
 const REMOVAL_ENTRIES = 1000;
+/** Accounts kept as they were read, absent ones among them, for who logs in again: some 2 MB. */
+const RECENT_ACCOUNTS = 2048;
+/** Strangers choose the names: longer ones are read each time. */
+const RECENT_JID_LENGTH = 128;
+
+/** What a read has found. */
+interface Found {
+  readonly record: AccountRecord | undefined;
+}
 
 /** The accounts of the server by bare JID. Everything rejects with StoreError where the store fails. */
 export class Accounts {
   readonly #access: StorageAccess;
   /** Changes run one after the other: each looks before it writes. */
   #lastChange: Promise<unknown> = Promise.resolve();
+  /**
+   * A read of LevelDB is a round trip through the thread pool: 30 µs of each login. Whether there is such an account makes
+   * no difference to what is kept, so that the time of an answer tells a stranger nothing about it.
+   */
+  #recent = new BoundedCache<string, Found>(RECENT_ACCOUNTS);
+  /** Changes that have begun or wait. */
+  #changing = 0;
+  /** Whether the store may yet take back what it holds: the last change has failed. */
+  #isDoubtful = false;
 
   constructor(access: StorageAccess) {
     this.#access = access;
   }
 
   async get(jid: string): Promise<AccountRecord | undefined> {
+    const recent = this.#recent;
+    const known = recent.get(jid);
+    if (known !== undefined) return known.record;
     const key = textKey('accounts', jid);
     const [value] = await this.#access.store.getMany([key]);
-    return value === undefined ? undefined : decodeAccount(key, value);
+    const record = value === undefined ? undefined : decodeAccount(key, value);
+    // Into what was there when the read began: a change since has replaced it.
+    if (this.#changing === 0 && !this.#isDoubtful && jid.length <= RECENT_JID_LENGTH) recent.set(jid, { record });
+    return record;
   }
 
   /** Rejects with AccountExistsError if there is an account of that name, disabled or not. */
@@ -162,9 +187,20 @@ export class Accounts {
   }
 
   #change<Result>(change: () => Promise<Result>): Promise<Result> {
+    this.#changing++;
+    this.#recent = new BoundedCache(RECENT_ACCOUNTS);
     const changed = this.#lastChange.then(change);
-    this.#lastChange = changed.catch(() => undefined);
+    this.#lastChange = changed.then(
+      () => this.#ended(false),
+      (error: unknown) => this.#ended(error instanceof StoreError || this.#isDoubtful),
+    );
     return changed;
+  }
+
+  #ended(isDoubtful: boolean): void {
+    this.#isDoubtful = isDoubtful;
+    this.#changing--;
+    this.#recent = new BoundedCache(RECENT_ACCOUNTS); // for reads that began meanwhile: they may have been too early
   }
 }
 

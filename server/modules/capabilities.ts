@@ -1,4 +1,4 @@
-import { element } from '../../stanzas/element.ts';
+import { element, type Element } from '../../stanzas/element.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { defineModule } from '../module.ts';
 import { CAPABILITIES_NODE, verificationString } from '../services/capability-hash.ts';
@@ -14,10 +14,16 @@ export const capabilities = defineModule({
   needs: { features: Features },
   setup({ feature, streamFeature }, { features }) {
     feature(NS.CAPS, ['server']);
-    // Computed for each stream, since later modules add features and a form may change.
+    // Looked at for each stream, since later modules add features and a form may change; hashed anew only then.
+    let described: Element | undefined;
+    let told: Element | undefined;
     streamFeature(function tellCapabilities() {
-      const ver = verificationString(features.info('server'));
-      return element('c', NS.CAPS, { hash: 'sha-1', node: CAPABILITIES_NODE, ver });
+      const info = features.serverInfo();
+      if (told === undefined || info !== described) {
+        described = info;
+        told = element('c', NS.CAPS, { hash: 'sha-1', node: CAPABILITIES_NODE, ver: verificationString(info) });
+      }
+      return told;
     });
   },
 });

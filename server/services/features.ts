@@ -15,18 +15,26 @@ export class Features {
   readonly #features: Record<DiscoTarget, Set<string>> = { server: new Set(), account: new Set() };
   readonly #identities: Record<DiscoTarget, Identity[]> = { server: [], account: [] };
   readonly #extensions: (() => Element | undefined)[] = [];
+  /** The last description of the server, and the forms in it. */
+  #serverInfo: { readonly info: Element; readonly forms: readonly (Element | undefined)[] } | undefined;
   readonly #items: { readonly jid: string; readonly name: () => string | undefined }[] = [];
 
   addFeature(feature: string, targets: readonly DiscoTarget[]): void {
+    this.#serverInfo = undefined;
     for (const target of targets) this.#features[target].add(feature);
   }
 
   addIdentity(identity: Identity, targets: readonly DiscoTarget[]): void {
+    this.#serverInfo = undefined;
     for (const target of targets) this.#identities[target].push(identity);
   }
 
-  /** A data form in the server's answer (XEP-0128); undefined when it has nothing to say. */
+  /**
+   * A data form in the server's answer (XEP-0128); undefined when it has nothing to say. The same element each time means
+   * that nothing has changed.
+   */
   addExtension(form: () => Element | undefined): void {
+    this.#serverInfo = undefined;
     this.#extensions.push(form);
   }
 
@@ -37,18 +45,31 @@ export class Features {
 
   /** The answer to disco#info (XEP-0030 3). */
   info(target: DiscoTarget, node?: string): Element {
+    return this.#describe(target, node, target === 'server' ? this.#forms() : []);
+  }
+
+  /** The server's answer without a node: the same element as long as it says the same. */
+  serverInfo(): Element {
+    const forms = this.#forms();
+    const last = this.#serverInfo;
+    if (last?.forms.every((form, index) => form === forms[index]) === true) return last.info;
+    const info = this.#describe('server', undefined, forms);
+    this.#serverInfo = { info, forms };
+    return info;
+  }
+
+  #forms(): readonly (Element | undefined)[] {
+    return this.#extensions.map((extension) => extension());
+  }
+
+  #describe(target: DiscoTarget, node: string | undefined, forms: readonly (Element | undefined)[]): Element {
     const nodes: Element[] = this.#identities[target].map(({ category, type, name }) =>
       element('identity', NS.DISCO_INFO, { category, type, name }),
     );
     for (const feature of [...this.#features[target]].sort()) {
       nodes.push(element('feature', NS.DISCO_INFO, { var: feature }));
     }
-    if (target === 'server') {
-      for (const extension of this.#extensions) {
-        const form = extension();
-        if (form !== undefined) nodes.push(form);
-      }
-    }
+    for (const form of forms) if (form !== undefined) nodes.push(form);
     return element('query', NS.DISCO_INFO, { node }, ...nodes);
   }
 

@@ -5,7 +5,8 @@ import { createCore, type Core } from '../../server/core.ts';
 import type { Log } from '../../server/log.ts';
 import { MODULES } from '../../server/module-list.ts';
 import { deriveCredentials } from '../../server/sasl/scram-keys.ts';
-import { randomId, streamContext } from '../../server/server.ts';
+import { RandomSource } from '../../server/random-source.ts';
+import { streamContext } from '../../server/server.ts';
 import { ClientStream } from '../../server/streams/client-stream.ts';
 import type { StreamContext } from '../../server/streams/stream-context.ts';
 import type { OrderedStore } from '../../storage/ordered-store.ts';
@@ -195,8 +196,9 @@ export class StreamStage {
       await storage.accounts.create(bare, { createdAt: 0, disabled: false, credentials });
     }
     const archiveIdKey = new Uint8Array(16);
-    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId, archiveIdKey });
-    const context = await streamContext(config, storage, clock, log, core, new Set(), randomId);
+    const random = new RandomSource();
+    const core = createCore({ config, storage, clock, log, modules: MODULES, randomId: random.id, archiveIdKey });
+    const context = await streamContext(config, storage, clock, log, core, new Set(), random);
     return new StreamStage(clock, core, storage, context);
   }
 
