@@ -207,6 +207,7 @@ export async function streamContext(
   random: RandomSource,
 ): Promise<StreamContext> {
   const { sasl } = config;
+  const { maxDepth, maxAttributes } = config.c2s;
   const throttle = new FailureThrottle(clock, {
     freeFailures: {
       pair: sasl.freeFailures,
@@ -219,6 +220,10 @@ export async function streamContext(
   return {
     config,
     domains: new Set(config.domains),
+    scannerLimits: {
+      unauthenticated: { maxBytes: config.c2s.maxStanzaBytesUnauthenticated, maxDepth, maxAttributes },
+      authenticated: { maxBytes: config.c2s.maxStanzaBytes, maxDepth, maxAttributes },
+    },
     router: core.router,
     acceptance: core.acceptance,
     archiveMark: core.archiveMark,

@@ -1,5 +1,6 @@
 import type { Jid } from '../../stanzas/jid.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
+import type { LogEntry } from '../../storage/message-log.ts';
 import { Deliveries, type Delivery } from './deliveries.ts';
 import { Mailbox, type Work } from './mailbox.ts';
 import { PendingMessages, type PendingStore } from './pending-messages.ts';
@@ -38,6 +39,16 @@ export interface AccountEvents {
   overflowed(session: Session): void;
 }
 
+/** What accounts need of the store. One for all: a closure for each would cost an idle account 200 bytes. */
+export interface AccountStore {
+  /** Finds out whether the account exists, and all it needs to be used. Never rejects: see `state`. */
+  load(account: Account): Promise<void>;
+  /** Entries of the account's log behind `after`, in order. */
+  page(account: Account, after: number, limit: number): Promise<readonly LogEntry[]>;
+  /** The account's cursor has moved; it should be saved some time. */
+  cursorMoved(account: Account): void;
+}
+
 export type AccountState =
   | 'loading' // whether it exists is still being read
   | 'absent' // no such user
@@ -50,7 +61,7 @@ export type AccountState =
  * keep the order of RFC 6120 10.1: *sent* hands over and never waits for a delivery, so that two accounts that write to
  * each other cannot wait for each other.
  */
-export class Account {
+export class Account implements PendingStore {
   readonly jid: Jid;
   state: AccountState = 'loading';
   /** Resolves when `state` is known. */
@@ -71,14 +82,26 @@ export class Account {
   /** What its sessions send elsewhere, behind what of it waits for the disk; undefined until something had to wait. */
   departures: Deliveries | undefined;
   readonly #events: AccountEvents;
+  readonly #store: AccountStore;
 
-  constructor(jid: Jid, events: AccountEvents, pending: PendingStore, load: (account: Account) => Promise<void>) {
+  constructor(jid: Jid, events: AccountEvents, store: AccountStore) {
     this.jid = jid;
     this.#events = events;
+    this.#store = store;
     this.sent = new Mailbox(events.sent);
     this.received = new Mailbox((item) => this.#receive(item));
-    this.pending = new PendingMessages(pending);
-    this.loaded = load(this);
+    this.pending = new PendingMessages(this);
+    this.loaded = store.load(this);
+  }
+
+  // PendingStore
+
+  page(after: number, limit: number): Promise<readonly LogEntry[]> {
+    return this.#store.page(this, after, limit);
+  }
+
+  cursorMoved(): void {
+    this.#store.cursorMoved(this);
   }
 
   /** A session of this account by its full JID. */

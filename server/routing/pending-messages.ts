@@ -12,6 +12,8 @@ type Loaded = Cursors & PendingUsage;
 
 const PAGE_ENTRIES = 100;
 const CONFIRMED = 0;
+/** Most accounts have nothing in hand: one map for all of them, which nobody writes to. */
+const NOTHING: Map<number, number> = new Map();
 
 /** Waiting messages in order, as they were when they were read. */
 export interface WaitingPage {
@@ -45,7 +47,7 @@ export class PendingMessages {
   #highest = 0;
   #last = 0;
   /** Positions handed out, in order, with the number of sessions that hold them, or CONFIRMED. */
-  readonly #inHand = new Map<number, number>();
+  #inHand = NOTHING;
   /** The last position ever put in hand. */
   #lastInHand = 0;
   /** The last position passed over while something was in hand. */
@@ -295,6 +297,7 @@ export class PendingMessages {
 
   /** Keeps the map in order of position, which confirming relies on. */
   #insertInHand(position: number, holders: number): void {
+    if (this.#inHand === NOTHING) this.#inHand = new Map();
     if (position > this.#lastInHand) {
       this.#lastInHand = position;
       this.#inHand.set(position, holders);

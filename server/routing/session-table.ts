@@ -4,8 +4,7 @@ import type { Storage } from '../../storage/storage.ts';
 import type { Clock } from '../clock.ts';
 import type { Placement } from '../cluster/placement.ts';
 import type { Log } from '../log.ts';
-import { Account, type AccountEvents } from './account.ts';
-import type { PendingStore } from './pending-messages.ts';
+import { Account, type AccountEvents, type AccountStore } from './account.ts';
 import type { Session } from './session.ts';
 
 export interface SessionTableOptions {
@@ -36,6 +35,12 @@ export class SessionTable {
   readonly #endHandlers: ((session: Session) => void)[] = [];
   readonly #moved = new Set<Account>();
   #events: AccountEvents | undefined;
+  /** One for all accounts. */
+  readonly #accountStore: AccountStore = {
+    load: (account) => this.#load(account),
+    page: ({ jid }, after, limit) => this.#options.storage.log.page(jid.bare, { after, limit }),
+    cursorMoved: (account) => this.#cursorMoved(account),
+  };
   #sessionCount = 0;
   #isSaveScheduled = false;
   #nextForgetting = -Infinity;
@@ -151,12 +156,7 @@ export class SessionTable {
     if (events === undefined) throw new Error('the session table is used before the routing core exists');
     if (!this.#options.placement.ownsShard(shardOf(bare.bare))) throw new Error('an account of another process');
     if (this.#accounts.size >= this.#capacity) this.#forgetUnused();
-    const { log } = this.#options.storage;
-    const pending: PendingStore = {
-      page: (after: number, limit: number) => log.page(bare.bare, { after, limit }),
-      cursorMoved: () => this.#cursorMoved(account),
-    };
-    const account: Account = new Account(bare, events, pending, (self) => this.#load(self));
+    const account = new Account(bare, events, this.#accountStore);
     account.lastUsed = this.#options.clock.monotonic();
     this.#accounts.set(bare.bare, account);
     return account;

@@ -366,9 +366,8 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   }
 
   #limits(): ScannerLimits {
-    const { maxStanzaBytes, maxStanzaBytesUnauthenticated, maxDepth, maxAttributes } = this.context.config.c2s;
-    const maxBytes = this.authenticated === undefined ? maxStanzaBytesUnauthenticated : maxStanzaBytes;
-    return { maxBytes, maxDepth, maxAttributes };
+    const { unauthenticated, authenticated } = this.context.scannerLimits;
+    return this.authenticated === undefined ? unauthenticated : authenticated;
   }
 
   /** RFC 7395 3.3: every message is one element. */

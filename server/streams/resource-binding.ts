@@ -95,7 +95,7 @@ export function openSession(
 ): void {
   const { context } = stream;
   makeRoom(stream, account, jid);
-  const session = new Session(account, jid, stream, context.clock.now(), { ...context.config.limits });
+  const session = new Session(account, jid, stream, context.clock.now(), context.config.limits);
   prepare?.(session);
   context.table.add(session);
   stream.bound(session);

@@ -30,6 +30,12 @@ export interface SocketListenerOptions {
 const MAX_FAREWELLS = 100;
 const FAREWELL_MS = 1000;
 
+/** Who counted a socket and as what: a closure for `once` would take 250 bytes of each connection more. */
+const ADMITTED = Symbol('admitted');
+type AdmittedSocket = Socket & {
+  [ADMITTED]?: { readonly admission: Pick<Admission, 'release'>; readonly address: string } | undefined;
+};
+
 /** Listens on one port of several addresses, lets in whom admission allows, and does direct TLS. */
 export class SocketListener {
   readonly #options: SocketListenerOptions;
@@ -97,7 +103,8 @@ export class SocketListener {
         this.#refuse(socket, address);
         return;
       }
-      socket.once('close', () => admission.release(address));
+      (socket as AdmittedSocket)[ADMITTED] = { admission, address };
+      socket.on('close', release);
     }
     if (directTls === undefined) this.#accept(socket);
     else void this.#secure(socket, directTls);
@@ -141,6 +148,12 @@ export class SocketListener {
       socket.destroy();
     }
   }
+}
+
+function release(this: AdmittedSocket): void {
+  const admitted = this[ADMITTED];
+  this[ADMITTED] = undefined;
+  admitted?.admission.release(admitted.address);
 }
 
 /** Errors end in `close`. */

@@ -1,6 +1,7 @@
 import type { Config } from '../../config/options.ts';
 import type { Element } from '../../stanzas/element.ts';
 import type { JidCache } from '../../stanzas/jid.ts';
+import type { ScannerLimits } from '../../stanzas/scanner.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
@@ -20,6 +21,8 @@ import type { LoginQueue } from './login-queue.ts';
 export interface StreamContext {
   readonly config: Config;
   readonly domains: ReadonlySet<string>;
+  /** What a scanner takes from who has not logged in yet, and from who has. */
+  readonly scannerLimits: { readonly unauthenticated: ScannerLimits; readonly authenticated: ScannerLimits };
   readonly router: Router;
   readonly acceptance: Pick<Acceptance, 'clearArchived'>;
   readonly table: SessionTable;

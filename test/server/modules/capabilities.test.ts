@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { resultForm } from '../../../stanzas/data-form.ts';
 import { verificationString } from '../../../server/services/capability-hash.ts';
+import { Features } from '../../../server/services/features.ts';
 import { elementOf, featuresOf, setStage, type Actor, type Stage } from '../../support/module-harness.ts';
 
 const INFO = 'http://jabber.org/protocol/disco#info';
@@ -40,5 +42,18 @@ describe('server/modules/capabilities (XEP-0115)', () => {
     for (const node of [`${nodeOf()}x`, told().attribute('node') ?? '', 'http://code.google.com/p/exodus#x']) {
       expect(await juliet.refusalOf(ask(node)), node).to.equal('cancel item-not-found');
     }
+  });
+
+  it('5.1: the hash follows a form that changes, and features that are added', () => {
+    const features = new Features();
+    let form = resultForm('urn:example:weather', [{ name: 'sky', values: ['clear'] }]);
+    features.addExtension(() => form);
+    const clear = features.serverInfo();
+    expect(features.serverInfo()).to.equal(clear);
+    form = resultForm('urn:example:weather', [{ name: 'sky', values: ['cloudy'] }]);
+    const cloudy = features.serverInfo();
+    expect(verificationString(cloudy)).to.not.equal(verificationString(clear));
+    features.addFeature('urn:example:balcony', ['server']);
+    expect(featuresOf(features.serverInfo())).to.include('urn:example:balcony');
   });
 });

@@ -20,8 +20,8 @@ function contact(jid: string, state: Partial<RosterItem> = {}): RosterItem {
 
 function accountOf(jid: Jid): Account {
   const events = { sent: () => undefined, receive: () => undefined, overflowed: () => undefined };
-  const pending = { page: () => Promise.resolve([]), cursorMoved: () => undefined };
-  return new Account(jid, events, pending, () => Promise.resolve());
+  const store = { load: () => Promise.resolve(), page: () => Promise.resolve([]), cursorMoved: () => undefined };
+  return new Account(jid, events, store);
 }
 
 describe('rosters in memory', () => {
