@@ -6,7 +6,7 @@ import type { DomainPair } from '../../storage/outboxes.ts';
 import type { FederationContext } from './federation-context.ts';
 import { toOwners, type Parcel } from './parcel.ts';
 import { ARRIVAL_PING } from './server-stanza.ts';
-import { countOf, resumeFlow, StreamFlow } from './stream-flow.ts';
+import { countOf, loseFlow, resumeFlow, StreamFlow } from './stream-flow.ts';
 
 /** Stanzas of one stream in work; reading from it pauses above. */
 const MAX_UNPROCESSED = 512;
@@ -78,7 +78,11 @@ export class Acknowledgements {
 
   /** Goes on with what a broken stream left. @throws StreamError */
   resume(flow: StreamFlow, handled: number): void {
+    const before = this.flow;
     this.flow = flow;
+    this.#asked = undefined;
+    // Nothing was to be sent before; nobody counts it now.
+    loseFlow(before);
     resumeFlow(flow, handled);
   }
 

@@ -23,6 +23,8 @@ export interface PathContext {
   readonly usage: { bytes: number };
   /** Whether the server stops: what is under way stays in the outbox. */
   isStopping(): boolean;
+  /** Whether a stream that broke waits for one of ours that resumes it. */
+  isResumable(pair: DomainPair): boolean;
   /** Begins to look for a carrier; `attach` or `failed` follows. */
   connect(path: DomainPath): void;
   /** Sends an error to whoever sent the stanza. */
@@ -283,10 +285,13 @@ export class DomainPath implements ParcelOwner {
   /** Sends what can be sent, or sees to it that it can. */
   #goOn(): void {
     const { clock, log } = this.#context;
-    if (this.#queue.length === 0 || this.#isMarking || this.#context.isStopping()) return;
+    if (this.#isMarking || this.#context.isStopping()) return;
     if (this.#carrier === undefined) {
-      if (this.#isConnecting || clock.monotonic() < this.#retryAt || !this.#queue.some(({ isReady }) => isReady))
-        return;
+      if (this.#isConnecting || clock.monotonic() < this.#retryAt) return;
+      // What a broken stream left may be had by resuming it, though nothing follows.
+      const isWanted =
+        this.#queue.some(({ isReady }) => isReady) || (this.#out > 0 && this.#context.isResumable(this.pair));
+      if (!isWanted) return;
       this.#isConnecting = true;
       this.#context.connect(this);
       return;

@@ -47,7 +47,9 @@ export interface StreamEvents {
   answersPings(remote: string): boolean;
   /** Keeps what a broken stream leaves, for the one that resumes it. Returns false where there is no room. */
   keep(flow: StreamFlow, peer: string): boolean;
-  /** What the broken stream left that a peer had opened. */
+  /** Whether a peer may resume a broken stream that it had opened. */
+  hasKeptFrom(peer: string): boolean;
+  /** What the stream left that a peer had opened; one that is broken without our knowing is given up for it. */
   takeKept(id: string, peer: string): StreamFlow | undefined;
   /** What the broken stream left that we had opened for a pair. */
   takeKeptOf(pair: DomainPair): StreamFlow | undefined;

@@ -68,6 +68,7 @@ export class Federation implements Destination, StreamEvents {
       limits,
       usage: { bytes: 0 },
       isStopping: () => this.#isStopping,
+      isResumable: (pair) => this.#kept.hasOf(pair),
       connect: (path) => void this.#connect(path),
       answer: (stanza, error) => router.answer(stanza, error),
     };
@@ -182,7 +183,7 @@ export class Federation implements Destination, StreamEvents {
   async open(pair: DomainPair): Promise<void> {
     const path = this.#path(pair);
     if (path.isOpen) return;
-    path.attach(await this.#carrierFor(pair));
+    this.#attach(path, await this.#carrierFor(pair));
   }
 
   /** Closes the streams of another domain; returns how many. */
@@ -213,7 +214,9 @@ export class Federation implements Destination, StreamEvents {
 
   maySend(stream: IncomingStream, pair: DomainPair): void {
     const path = this.#paths.get(keyOf(pair));
-    if (path !== undefined && !path.isOpen && !path.isConnecting) path.attach(stream);
+    if (path === undefined || path.isOpen || path.isConnecting) return;
+    if (this.#kept.hasOf(pair)) path.retryNow();
+    else this.#attach(path, stream);
   }
 
   async verify(pair: DomainPair, streamId: string, key: string): Promise<Verification> {
@@ -252,7 +255,15 @@ export class Federation implements Destination, StreamEvents {
     return !this.#isStopping && this.#kept.keep(flow, peer, this.#context.clock.monotonic());
   }
 
+  hasKeptFrom(peer: string): boolean {
+    return this.#kept.hasFrom(peer);
+  }
+
   takeKept(id: string, peer: string): StreamFlow | undefined {
+    for (const stream of this.#streams) {
+      if (stream.direction !== 'incoming' || stream.flow.resumptionId !== id) continue;
+      if (stream.receivedPairs.some((pair) => pair.startsWith(`${peer}>`))) stream.giveUp('it is resumed by another');
+    }
     return this.#kept.take(id, peer);
   }
 
@@ -275,7 +286,7 @@ export class Federation implements Destination, StreamEvents {
 
   async #connect(path: DomainPath): Promise<void> {
     try {
-      path.attach(await this.#carrierFor(path.pair));
+      this.#attach(path, await this.#carrierFor(path.pair));
     } catch (error) {
       const failure = this.#failureOf(error);
       this.#context.counters.serverConnectFailures.add(failure.condition);
@@ -283,8 +294,31 @@ export class Federation implements Destination, StreamEvents {
     }
   }
 
+  /** What an owner had sent over a stream that broke is resumed by now, or will not be. */
+  #attach(path: DomainPath, stream: ServerStream): void {
+    this.#kept.abandon(path);
+    path.attach(stream);
+  }
+
   async #carrierFor(pair: DomainPair): Promise<ServerStream> {
+    const open = this.#sending(pair);
+    if (open !== undefined && !this.#kept.hasOf(pair)) return open;
+    try {
+      return await this.#ownStream(pair);
+    } catch (error) {
+      const meanwhile = this.#sending(pair);
+      if (meanwhile === undefined) throw error;
+      return meanwhile;
+    }
+  }
+
+  #sending(pair: DomainPair): ServerStream | undefined {
     for (const stream of this.#streams) if (stream.isOpen && stream.sends(pair)) return stream;
+    return undefined;
+  }
+
+  /** A stream that we open, or have opened. */
+  async #ownStream(pair: DomainPair): Promise<ServerStream> {
     // XEP-0220 2.6.1: a further domain of ours over the same stream; and a stream that only verified something
     const shared = this.#outgoing(
       (stream) =>

@@ -29,6 +29,8 @@ export class IncomingStream extends ServerStream {
   #saslFailures = 0;
   /** Pairs that may be sent over this stream (XEP-0288) and have not been told to who sends them. */
   readonly #sendable: DomainPair[] = [];
+  /** Monotonic milliseconds. */
+  #mayResumeUntil = 0;
 
   /** Whether the header names the domain as the one it comes from. */
   claims(domain: string): boolean {
@@ -219,9 +221,8 @@ export class IncomingStream extends ServerStream {
         this.#external = domain;
         // A certificate proves who speaks, whichever of our domains is spoken to.
         this.allowReceiving({ local: '*', remote: domain });
-        this.context.events.proved(domain);
         tellUp(this, { local: this.#local ?? '', remote: domain }, 'certificate');
-        if (this.#isBidirectional) this.#maySend(this.#local, domain);
+        this.#announceProof(this.#local, domain);
         this.restart(); // RFC 6120 6.3.2
       }
     }
@@ -230,16 +231,19 @@ export class IncomingStream extends ServerStream {
   proved(pair: DomainPair, proof: Proof): void {
     const { remote } = pair;
     this.allowReceiving(pair);
-    this.context.events.proved(remote);
     tellUp(this, pair, proof);
-    if (this.#isBidirectional) this.#maySend(pair.local, remote);
+    this.#announceProof(pair.local, remote);
   }
 
-  #maySend(local: string | undefined, remote: string): void {
-    if (local === undefined) return;
-    const pair = { local, remote };
-    this.allowSending(pair);
-    this.#sendable.push(pair);
+  /** Tells who waits for the other server that it is there, and that this stream will do where it may. */
+  #announceProof(local: string | undefined, remote: string): void {
+    if (local === undefined || !this.#isBidirectional) {
+      this.context.events.proved(remote);
+      return;
+    }
+    this.#sendable.push({ local, remote });
+    if (!this.context.events.hasKeptFrom(remote)) this.allowSending({ local, remote });
+    this.#mayResumeUntil = this.context.clock.monotonic() + RESUMPTION_GRACE_MS;
     // Behind the answer, and outside of whatever reads it.
     setImmediate(() => this.#announce());
   }
@@ -247,11 +251,23 @@ export class IncomingStream extends ServerStream {
   #announce(): void {
     if (this.isOver) return;
     // After SASL the peer opens the stream anew first.
-    if (!this.isOpen || !this.hasSentHeader) {
+    if (!this.isOpen || !this.hasSentHeader || this.#mayResume()) {
       setImmediate(() => this.#announceLater());
       return;
     }
-    for (const pair of this.#sendable.splice(0)) this.context.events.maySend(this, pair);
+    for (const pair of this.#sendable.splice(0)) {
+      this.allowSending(pair);
+      this.context.events.maySend(this, pair);
+      this.context.events.proved(pair.remote);
+    }
+  }
+
+  /** Whether the peer may yet resume what comes before all that waits here (RFC 6120 10.1). */
+  #mayResume(): boolean {
+    const { flow, context } = this;
+    const [pair] = this.#sendable;
+    if (pair === undefined || flow.isCounting || context.clock.monotonic() >= this.#mayResumeUntil) return false;
+    return context.events.hasKeptFrom(pair.remote);
   }
 
   #announceLater(): void {
@@ -260,6 +276,8 @@ export class IncomingStream extends ServerStream {
 }
 
 const MAX_SASL_FAILURES = 3;
+/** How long a peer that may resume a stream has for asking. */
+const RESUMPTION_GRACE_MS = 2000;
 
 function domainIn(text: string | undefined, { jids }: FederationContext): string | undefined {
   try {

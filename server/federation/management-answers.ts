@@ -47,13 +47,13 @@ function enable(frame: Frame, stream: AnsweringStream): void {
 
 function resume(frame: Frame, stream: AnsweringStream): void {
   const id = otherAttribute(frame, 'previd') ?? '';
+  const handled = countOf(frame); // before anything is taken that would be lost with it
   const peer = stream.receivedPairs[0]?.split('>')[0];
   const kept = peer === undefined || stream.flow.isCounting ? undefined : stream.context.events.takeKept(id, peer);
   if (kept === undefined) {
     refuse(stream, stream.isAuthenticated ? 'item-not-found' : 'unexpected-request');
     return;
   }
-  const handled = countOf(frame);
   const previous = toByteString(escapeAttribute(id));
   stream.write(`<resumed xmlns='${NS.STREAM_MANAGEMENT}' previd='${previous}' h='${kept.inbound.handled}'/>`);
   stream.resume(kept, handled);

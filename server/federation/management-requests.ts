@@ -1,12 +1,12 @@
 import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
 import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
+import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import type { Awaited } from './dialback-requests.ts';
 import type { FederationContext } from './federation-context.ts';
-import { toOwners } from './parcel.ts';
-import type { PeerFailure } from './peer-failure.ts';
-import { countOf, giveUpFlow, type StreamFlow } from './stream-flow.ts';
+import { PeerFailure } from './peer-failure.ts';
+import { countOf, giveUpFlow, loseFlow, type StreamFlow } from './stream-flow.ts';
 
 const DEFAULT_RESUMPTION_SECONDS = 300;
 const MAX_RESUMPTION_SECONDS = 600;
@@ -18,6 +18,8 @@ export interface ManagedStream {
   write(bytes: string): void;
   /** @throws StreamError */
   resume(flow: StreamFlow, handled: number): void;
+  /** What the peer sent cannot be taken. */
+  fail(error: unknown): void;
 }
 
 /** Asks the peer for stream management, as the initiating entity (XEP-0198 3, 5). */
@@ -42,7 +44,7 @@ export class ManagementRequests {
     const { context, flow } = this.#stream;
     const kept = context.events.takeKeptOf(pair);
     if (!isOffered) {
-      if (kept !== undefined) toOwners(kept.takeUnconfirmed(), (owner, own) => owner.lost(own));
+      if (kept !== undefined) loseFlow(kept);
       return;
     }
     if (kept !== undefined && (await this.#resumed(kept, pair.remote))) return;
@@ -77,22 +79,31 @@ export class ManagementRequests {
       answer = await this.#ask(`<resume xmlns='${NS.STREAM_MANAGEMENT}' previd='${id}' h='${kept.inbound.handled}'/>`);
     } catch (error) {
       // Cut again: it may still be resumed by the next one
-      if (!this.#stream.context.events.keep(kept, remote)) {
-        toOwners(kept.takeUnconfirmed(), (owner, own) => owner.lost(own));
-      }
+      if (!this.#stream.context.events.keep(kept, remote)) loseFlow(kept);
       throw error;
     }
     if (answer.name !== 'resumed') {
       giveUpFlow(kept, answer);
       return false;
     }
-    this.#stream.resume(kept, countOf(answer));
-    return true;
+    try {
+      this.#stream.resume(kept, countOf(answer));
+      return true;
+    } catch (error) {
+      loseFlow(kept);
+      this.#stream.fail(error);
+      throw new PeerFailure('remote-server-timeout', `${remote} resumes a stream with a count that cannot be`);
+    }
   }
 
   #ask(bytes: string): Promise<Frame> {
+    const { clock, settings } = this.#stream.context;
     const answer = new Promise<Frame>((resolve, reject) => (this.#awaited = { resolve, reject }));
+    // A stream that carries other pairs already has no other end to its patience.
+    const cancel = clock.schedule(settings.negotiationTimeoutSeconds * 1000, () =>
+      this.#stream.fail(new StreamError('connection-timeout', 'Stream management is not answered')),
+    );
     this.#stream.write(bytes);
-    return answer;
+    return answer.finally(cancel);
   }
 }

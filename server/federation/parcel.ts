@@ -31,6 +31,19 @@ export interface ParcelOwner {
   carrierRelieved(carrier: Carrier): void;
 }
 
+/** The owner of parcels that have been answered for already and only keep their place in a count. */
+export const NOBODY: ParcelOwner = Object.freeze({
+  confirmed: ignore,
+  lost: ignore,
+  givenBack: ignore,
+  carrierEnded: ignore,
+  carrierRelieved: ignore,
+});
+
+function ignore(): void {
+  // nothing
+}
+
 /** A stream that takes the stanzas of a pair of domains. */
 export interface Carrier {
   readonly isCongested: boolean;

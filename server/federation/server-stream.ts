@@ -351,7 +351,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   }
 
   /** The connection is as good as broken, though nobody has told us. */
-  protected giveUp(reason: string): void {
+  giveUp(reason: string): void {
     this.endReason ||= reason;
     if (!this.isAuthenticated) tellOver(this, 'none yet');
     this.connection.destroy();

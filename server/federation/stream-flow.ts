@@ -2,7 +2,7 @@ import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import { InboundLedger } from '../routing/receipt.ts';
-import { toOwners, type Parcel } from './parcel.ts';
+import { NOBODY, toOwners, type Parcel, type ParcelOwner } from './parcel.ts';
 
 /**
  * What went out and came in over a stream between servers, and over those that resumed it (XEP-0198). Without stream
@@ -46,14 +46,25 @@ export class StreamFlow {
     this.#unconfirmed.push(parcel);
   }
 
-  /** Takes what a count confirms out of the queue; undefined where more is confirmed than was sent. */
+  /** Takes what a count confirms out of the queue; undefined where more is confirmed than was sent, or no number. */
   confirm(count: number): readonly Parcel[] | undefined {
+    if (Number.isNaN(count)) return undefined;
     const number = (count - this.#confirmed) >>> 0;
     if (number > this.#unconfirmed.length) return undefined;
     const confirmed = this.#unconfirmed.slice(0, number);
     this.#unconfirmed = this.#unconfirmed.slice(number);
     this.#confirmed = count >>> 0;
     return confirmed;
+  }
+
+  /** Takes out what one owner has not had confirmed; its places in the count stay. */
+  disown(owner: ParcelOwner): readonly Parcel[] {
+    const own = this.#unconfirmed.filter((parcel) => parcel.owner === owner);
+    if (own.length === 0) return own;
+    this.#unconfirmed = this.#unconfirmed.map((parcel) =>
+      parcel.owner === owner ? { ...parcel, owner: NOBODY } : parcel,
+    );
+    return own;
   }
 
   /** Takes the rest: what is not known to have arrived. */
@@ -68,7 +79,7 @@ export class StreamFlow {
 export function resumeFlow(flow: StreamFlow, handled: number): void {
   const confirmed = flow.confirm(handled);
   if (confirmed === undefined) {
-    toOwners(flow.takeUnconfirmed(), (owner, own) => owner.lost(own));
+    loseFlow(flow);
     throw new StreamError('undefined-condition', 'More was acknowledged than sent');
   }
   toOwners(confirmed, (owner, own) => owner.confirmed(own));
@@ -77,12 +88,25 @@ export function resumeFlow(flow: StreamFlow, handled: number): void {
 
 /** The peer knows no more of a broken stream than, perhaps, how far it had come (XEP-0198 5). */
 export function giveUpFlow(flow: StreamFlow, answer: Frame): void {
-  const handled = otherAttribute(answer, 'h') === undefined ? undefined : flow.confirm(countOf(answer));
-  const rest = flow.takeUnconfirmed();
-  if (handled === undefined) toOwners(rest, (owner, own) => owner.lost(own));
-  else {
-    toOwners(handled, (owner, own) => owner.confirmed(own));
-    toOwners(rest, (owner, own) => owner.givenBack(own));
+  const handled = flow.confirm(tryCountOf(answer));
+  if (handled === undefined) {
+    loseFlow(flow);
+    return;
+  }
+  toOwners(handled, (owner, own) => owner.confirmed(own));
+  toOwners(flow.takeUnconfirmed(), (owner, own) => owner.givenBack(own));
+}
+
+/** Nobody will ever tell what became of the rest. */
+export function loseFlow(flow: StreamFlow): void {
+  toOwners(flow.takeUnconfirmed(), (owner, own) => owner.lost(own));
+}
+
+function tryCountOf(frame: Frame): number {
+  try {
+    return countOf(frame);
+  } catch {
+    return NaN;
   }
 }
 
