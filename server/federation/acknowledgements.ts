@@ -87,16 +87,14 @@ export class Acknowledgements {
   }
 
   /**
-   * Looks at the clock. `silent`: the peer owes an answer for too long; `waiting`: something is unconfirmed.
+   * Looks at the clock. `silent`: the peer owes an answer for too long; `unanswered`: it does, but has never given one;
+   * `waiting`: something is unconfirmed.
    * @param now monotonic milliseconds
    */
-  check(now: number): 'silent' | 'waiting' | 'settled' {
+  check(now: number): 'silent' | 'unanswered' | 'waiting' | 'settled' {
     const asked = this.#asked;
     if (asked !== undefined && now - asked.at > this.#stream.context.settings.acknowledgementTimeoutSeconds * 1000) {
-      if (this.flow.isCounting || this.#answersPings()) return 'silent';
-      // Nobody ever answers our pings over there. The stream has outlived what was sent by a minute: it has arrived.
-      this.#asked = undefined;
-      this.#confirm(asked.mark);
+      return this.flow.isCounting || this.#answersPings() ? 'silent' : 'unanswered';
     }
     if (this.flow.unconfirmedCount === 0) return 'settled';
     if (this.#asked === undefined) this.#ask(now);

@@ -11,7 +11,7 @@ import { connectionProblem } from './failure-words.ts';
 import type { FederationContext } from './federation-context.ts';
 import { toOwners, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
 import { acceptStanza, serverBytes } from './server-stanza.ts';
-import type { StreamFlow } from './stream-flow.ts';
+import { loseFlow, type StreamFlow } from './stream-flow.ts';
 import { maxBytesIn, scannerLimits } from './stream-limits.ts';
 import { tellOver } from './stream-lines.ts';
 import { StreamReader } from './stream-reader.ts';
@@ -59,6 +59,10 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   readonly #sent = new Map<string, DomainPair>();
   readonly #owners = new Set<ParcelOwner>();
   #wasCongested = false;
+  /** Whether the peer's end of the stream will say that everything has arrived. */
+  #asksByClosing = false;
+  /** The pairs whose stanzas are taken after we have closed our side. */
+  #heardOut: ReadonlySet<string> = new Set();
 
   constructor(connection: Connection, context: FederationContext) {
     this.connection = connection;
@@ -178,8 +182,10 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   streamClosed(): boolean {
     // RFC 6120 4.4
-    if (this.#state === 'closing') this.abort(this.endReason);
-    else this.close('the other server closed the stream');
+    if (this.#state === 'closing') {
+      if (this.#asksByClosing) toOwners(this.flow.takeUnconfirmed(), (owner, own) => owner.confirmed(own));
+      this.abort(this.endReason);
+    } else this.close('the other server closed the stream');
     return false;
   }
 
@@ -227,16 +233,22 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     // RFC 6120 4.9.1.2
     if (!this.hasSentHeader) this.writeHeader();
     this.connection.write(error.toBytes());
-    this.close(error.message);
+    this.#close(error.message, false);
   }
 
   /** Closes our side (RFC 6120 4.4) and waits for the peer's, but not for ever. */
   close(reason: string): void {
+    this.#close(reason, true);
+  }
+
+  /** @param hearsOut whether stanzas on their way are taken (RFC 6120 4.4); who counts them will know that they were not */
+  #close(reason: string, hearsOut: boolean): void {
     if (this.isOver) return;
     this.endReason ||= reason;
     if (this.hasSentHeader) this.connection.write('</stream:stream>');
     this.#state = 'closing';
-    this.#reader.forget();
+    if (hearsOut && !this.flow.isCounting) this.#heardOut = new Set(this.#received);
+    else this.#reader.forget();
     this.deadline = this.context.clock.monotonic() + CLOSE_TIMEOUT_MS;
     this.connection.end();
     this.connection.resume();
@@ -341,6 +353,11 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
       case 'silent':
         this.giveUp('the other server fell silent');
         return;
+      case 'unanswered':
+        // Everybody answers to the end of a stream (RFC 6120 4.4), and has then read what came before it.
+        this.#asksByClosing = true;
+        this.close('the other server does not say what has arrived');
+        return;
       case 'waiting':
         return;
       case 'settled':
@@ -359,7 +376,10 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   }
 
   #handleFrame(frame: Frame): void {
-    if (this.isOver) return;
+    if (this.isOver) {
+      this.#handleLate(frame);
+      return;
+    }
     if (frame.namespace === NS.STREAMS && frame.name === 'error') {
       this.#peerError(frame);
       return;
@@ -371,6 +391,13 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
       this.#lastStanza = this.#lastHeard;
       acceptStanza(frame, this.context, this.flow.inbound, this.#received);
     } else this.handle(frame);
+  }
+
+  /** What comes when we have closed our side already. */
+  #handleLate(frame: Frame): void {
+    if (frame.namespace === NS.STREAMS && frame.name === 'error') this.#asksByClosing = false;
+    if (frame.namespace !== NS.SERVER || stanzaKind(frame) === undefined || this.#heardOut.size === 0) return;
+    acceptStanza(frame, this.context, this.flow.inbound, this.#heardOut);
   }
 
   #peerError(frame: Frame): void {
@@ -396,7 +423,8 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.endReason ||= reason;
     this.#state = 'closed';
     this.#reader.forget();
-    if (!wasOver) this.#leave(isBroken);
+    if (wasOver) loseFlow(this.flow);
+    else this.#leave(isBroken);
     this.context.events.ended(this);
   }
 
@@ -407,7 +435,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     const peer = pair?.remote ?? this.receivedPairs[0]?.split('>')[0] ?? '';
     if (this.isAuthenticated) tellOver(this, peer);
     const isKept = isBroken && flow.resumptionId !== undefined && this.context.events.keep(flow, peer);
-    if (!isKept) toOwners(flow.takeUnconfirmed(), (owner, own) => owner.lost(own));
+    if (!isKept && !this.#asksByClosing) loseFlow(flow);
     this.#sent.clear();
     this.#received.clear();
     this.ended();

@@ -321,10 +321,51 @@ describe('the path to another domain', () => {
     await peer.accept();
     await stage.pass(50);
     expect(peer.connection.ended).to.equal(false);
-    await stage.pass(20); // nobody answers pings over there: it has outlived the message by a minute
+    await stage.pass(12); // nobody answers pings over there, but everybody answers to the end of a stream
     expect(peer.connection.ended).to.equal(true);
-    expect(errors()).to.deep.equal([]);
+    expect(await stored()).to.equal(1);
+    peer.send('</stream:stream>');
     expect(await stored()).to.equal(0);
+    expect(errors()).to.deep.equal([]);
+  });
+
+  for (const [what, last] of [
+    ['nothing', ''],
+    [
+      'that it has failed',
+      `<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
+    ],
+  ] as const) {
+    it(`believes nothing to have arrived of which the other server says ${what}`, async () => {
+      await open();
+      await say(1);
+      const peer = await stage.nextDialed();
+      await peer.accept();
+      expect(await sent(peer)).to.deep.equal(['m1']);
+      await stage.pass(62);
+      expect(peer.connection.ended).to.equal(true);
+      expect(errors()).to.deep.equal([]);
+      if (last !== '') peer.send(last);
+      await stage.pass(6);
+      expect(errors()).to.deep.equal(['m1 remote-server-timeout']);
+      expect(await stored()).to.equal(0);
+    });
+  }
+
+  it('takes what is on its way when it closes a stream (RFC 6120 4.4)', async () => {
+    await open({ POSTHORN_S2S_IDLE_SECONDS: '30' });
+    const peer = stage.connect(certified('montague.example'));
+    await peer.prove('montague.example');
+    await stage.pass(32);
+    expect(peer.connection.ended).to.equal(true);
+    const message = (from: string): string =>
+      `<message from='${from}' to='juliet@example.com' type='chat'><body>late</body></message>`;
+    peer.send(message('romeo@montague.example'));
+    peer.send(message('tybalt@verona.example'));
+    await stage.stage.settle();
+    const heard = stage.juliet.take().filter((stanza) => stanza.includes('late'));
+    expect(heard).to.have.length(1);
+    expect(heard[0]).to.include(`from='romeo@montague.example'`);
   });
 
   it('uses the stream of the other server where it may (XEP-0288)', async () => {
