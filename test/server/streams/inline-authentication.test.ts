@@ -609,6 +609,47 @@ describe('authentication with everything inline (XEP-0388, XEP-0386, XEP-0484)',
     }
   });
 
+  describe('over WebSocket (RFC 7395)', () => {
+    async function opened(): Promise<StreamPlayer> {
+      const player = stage.connectSecurely({ framing: 'websocket' });
+      const attributes = `to='capulet.example' from='${JULIET}' version='1.0'`;
+      player.send(`<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' ${attributes}/>`);
+      await player.until(/<stream:features [^>]*>.*<\/stream:features>/);
+      player.connection.messages = [];
+      return player;
+    }
+    const WELCOMED = /<success .*<\/success>.*<\/stream:features>/;
+
+    it('gives a token, and is back with it and the session, whichever transport that had', async () => {
+      const enable = `<enable xmlns='urn:xmpp:sm:3' resume='true'/>`;
+      const [page, success] = [await opened(), /<success .*<\/success>/];
+      page.send(authenticate({ inline: bind(enable) + REQUEST_TOKEN }));
+      const entered = success.exec(await page.until(WELCOMED))?.[0] ?? '';
+      const id = /<enabled xmlns='urn:xmpp:sm:3' id='([^']+)'/.exec(entered)?.[1] ?? '';
+      page.connection.close(new Error('no signal'));
+      for (const returning of [await opened(), await connected()]) {
+        const resume = `<resume xmlns='urn:xmpp:sm:3' previd='${id}' h='0'/>`;
+        returning.send(withToken(tokenIn(entered) ?? '', resume + bind(enable)));
+        const answer = await returning.until(WELCOMED);
+        expect(answer).to.contain(`<resumed xmlns='urn:xmpp:sm:3' h='0' previd='${id}'/></success>`);
+        expect(identifierIn(answer)).to.equal(identifierIn(entered));
+        returning.connection.close(new Error('no signal'));
+      }
+    });
+
+    it('tells who logs in too fast when to come back', async () => {
+      stage = await StreamStage.open({ environment: { POSTHORN_C2S_LOGINS_PER_MINUTE_PER_ADDRESS: '1' } });
+      await enter(authenticate({ inline: bind() }));
+      const page = await opened();
+      page.send(authenticate({ inline: bind() }));
+      await page.until(/<close [^>]*>/);
+      expect(page.connection.messages).to.have.lengthOf(2);
+      expect(page.connection.messages[0]).to.match(
+        /^<stream:error [^>]*><resource-constraint .*<retry xmlns='urn:posthorn:retry:0' after='\d+'\/><\/stream:error>$/,
+      );
+    });
+  });
+
   it('works over WebSocket, one message for each element (RFC 7395)', async () => {
     const player = stage.connectSecurely({ framing: 'websocket' });
     player.send(`<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='capulet.example' version='1.0'/>`);
