@@ -2,9 +2,21 @@ import { BoundedCache } from '../stanzas/bounded-cache.ts';
 import type { StorageAccess } from './access.ts';
 import { decodeAccount, encodeAccount } from './account-record.ts';
 import type { AccountRecord } from './account-record.ts';
-import { deleteOwner, OWNER_TABLES, ownerRange, partsOf, shardOf, SHARDS, shardRange, textKey } from './keys.ts';
+import { encodeRemoval } from './archive-record.ts';
+import {
+  deleteOwner,
+  OWNER_TABLES,
+  ownerRange,
+  partsOf,
+  positionKey,
+  restAsPosition,
+  shardOf,
+  SHARDS,
+  shardRange,
+  textKey,
+} from './keys.ts';
 import { nextKey, pagesOf, StoreError } from './ordered-store.ts';
-import type { Range } from './ordered-store.ts';
+import type { Range, Write } from './ordered-store.ts';
 
 export type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
 
@@ -123,12 +135,16 @@ export class Accounts {
   remove(jid: string): Promise<boolean> {
     return this.#change(async () => {
       if ((await this.get(jid)) === undefined) return false;
+      const lastPosition = await this.#lastPosition(jid);
       for (const table of OWNER_TABLES.filter((name) => name !== 'accounts')) {
         for await (const page of pagesOf(this.#access.store, ownerRange(table, jid), REMOVAL_ENTRIES)) {
           await this.#access.commit.write(page.map(([key]) => ({ type: 'delete', key })));
         }
       }
-      await this.#access.commit.write(OWNER_TABLES.map((table) => deleteOwner(table, jid)));
+      await this.#access.commit.write([
+        ...OWNER_TABLES.map((table) => deleteOwner(table, jid)),
+        ...(lastPosition === 0 ? [] : [accountRemovalWrite(jid, lastPosition)]),
+      ]);
       return true;
     });
   }
@@ -151,6 +167,16 @@ export class Accounts {
       }
     }
     return count;
+  }
+
+  /** The last place in the account's log that is known of; 0 for none. */
+  async #lastPosition(jid: string): Promise<number> {
+    let last = 0;
+    for (const table of ['log', 'removals', 'sendKeys'] as const) {
+      const [entry] = await this.#access.store.page({ ...ownerRange(table, jid), reverse: true }, 1);
+      if (entry !== undefined) last = Math.max(last, restAsPosition(entry[0]));
+    }
+    return last;
   }
 
   async *#accountsFrom({ domain, after, limit }: AccountListOptions): AsyncGenerator<Account> {
@@ -202,6 +228,13 @@ export class Accounts {
     this.#changing--;
     this.#recent = new BoundedCache(RECENT_ACCOUNTS); // for reads that began meanwhile: they may have been too early
   }
+}
+
+/** Stays when the account is gone: why its chats' numbers begin late for who takes the name again (storage/audit). */
+function accountRemovalWrite(jid: string, upTo: number): Write {
+  const at = Math.floor(upTo / 1000);
+  const value = encodeRemoval({ from: 0, upTo, reason: 'account', count: 0, bytes: 0, at });
+  return { type: 'put', key: positionKey('removals', jid, upTo), value };
 }
 
 function isOf(jid: string, domain: string | undefined): boolean {

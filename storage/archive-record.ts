@@ -27,7 +27,8 @@ export interface ArchiveRecord extends ArchiveUsage {
 export type RemovalReason =
   | 'age' // older than the archive's limit
   | 'size' // the oldest of an archive greater than its limit
-  | 'erasure'; // somebody asked for it
+  | 'erasure' // somebody asked for it
+  | 'account'; // it went with the account, which was removed
 
 /** A range of an archive that was removed: what an audit accepts as a gap. */
 export interface Removal {
@@ -49,7 +50,7 @@ export const EMPTY_ARCHIVE: ArchiveRecord = {
 };
 
 const FORMAT = 1;
-const REASONS: readonly RemovalReason[] = ['age', 'size', 'erasure'];
+const REASONS: readonly RemovalReason[] = ['age', 'size', 'erasure', 'account'];
 const HAS_MAX_AGE = 1;
 const HAS_MAX_BYTES = 2;
 

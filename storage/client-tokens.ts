@@ -151,7 +151,8 @@ function encodeClient(record: TokenClient): Uint8Array {
   return writer.end();
 }
 
-function decodeClient(key: Key, value: Uint8Array): TokenClient {
+/** Throws StoreError `corrupt`. */
+export function decodeClient(key: Key, value: Uint8Array): TokenClient {
   const reader = new RecordReader(key, value, FORMAT);
   const software = reader.text();
   const device = reader.text();

@@ -93,7 +93,8 @@ function documentKey(owner: string, name: string): Key {
   return textKey('documents', owner, name);
 }
 
-function decodeDocument(key: Key, value: Uint8Array): string {
+/** The content, a byte string. Throws StoreError `corrupt`. */
+export function decodeDocument(key: Key, value: Uint8Array): string {
   const reader = new RecordReader(key, value, FORMAT);
   const content = reader.byteString();
   reader.end();

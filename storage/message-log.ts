@@ -149,7 +149,8 @@ function cursorKey(owner: string): Key {
   return textKey('cursors', owner);
 }
 
-function decodeCursors(key: Key, value: Uint8Array): Cursors {
+/** Throws StoreError `corrupt`. */
+export function decodeCursors(key: Key, value: Uint8Array): Cursors {
   const isOfTwo = value[0] === TWO_CURSORS_FORMAT;
   const reader = new RecordReader(key, value, isOfTwo ? TWO_CURSORS_FORMAT : CURSOR_FORMAT);
   const cursor = reader.number();

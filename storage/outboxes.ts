@@ -71,7 +71,7 @@ export class Outboxes {
       for (const [key, value] of page) {
         const { owner } = partsOf(key);
         try {
-          const entry = decodeEntry(key, value);
+          const entry = decodeOutboxEntry(key, value);
           const isHandedOut = entry.isHandedOut || entry.position <= (marks.get(owner) ?? 0);
           yield [pairOf(owner), { ...entry, isHandedOut }];
         } catch (error) {
@@ -99,7 +99,8 @@ function pairOf(owner: string): DomainPair {
   return { local: owner.slice(0, slash), remote: owner.slice(slash + 1) };
 }
 
-function decodeEntry(key: Key, value: Uint8Array): OutboxEntry {
+/** Throws StoreError `corrupt`. */
+export function decodeOutboxEntry(key: Key, value: Uint8Array): OutboxEntry {
   const reader = new RecordReader(key, value, ENTRY_FORMAT);
   const isHandedOut = reader.byte() === 1;
   const at = reader.number();
@@ -108,7 +109,8 @@ function decodeEntry(key: Key, value: Uint8Array): OutboxEntry {
   return { position: restAsPosition(key), at, isHandedOut, document };
 }
 
-function decodeMark(key: Key, value: Uint8Array): number {
+/** Throws StoreError `corrupt`. */
+export function decodeMark(key: Key, value: Uint8Array): number {
   const reader = new RecordReader(key, value, MARK_FORMAT);
   const position = reader.number();
   reader.end();

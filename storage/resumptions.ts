@@ -113,7 +113,8 @@ export class Resumptions {
   }
 }
 
-function decodeHandled(key: Key, value: Uint8Array): HandledCount {
+/** Throws StoreError `corrupt`. */
+export function decodeHandled(key: Key, value: Uint8Array): HandledCount {
   const reader = new RecordReader(key, value, HANDLED_FORMAT);
   const count = { handled: reader.number(), at: reader.number() };
   reader.end();
@@ -137,7 +138,8 @@ function encodeSession(session: SavedSession): Uint8Array {
   return writer.end();
 }
 
-function decodeSession(key: Key, value: Uint8Array): SavedSession {
+/** Throws StoreError `corrupt`. */
+export function decodeSession(key: Key, value: Uint8Array): SavedSession {
   const reader = new RecordReader(key, value, SESSION_FORMAT);
   const resource = reader.text();
   const [since, maxMs, handled, confirmed] = [reader.number(), reader.number(), reader.number(), reader.number()];

@@ -74,7 +74,8 @@ function itemKey(owner: string, jid: string): Key {
   return textKey('rosters', owner, jid);
 }
 
-function decodeVersion(key: Key, value: Uint8Array): number {
+/** Throws StoreError `corrupt`. */
+export function decodeVersion(key: Key, value: Uint8Array): number {
   const reader = new RecordReader(key, value, FORMAT);
   const version = reader.number();
   reader.end();
@@ -97,7 +98,8 @@ function encodeItem(item: RosterItem): Uint8Array {
   return writer.end();
 }
 
-function decodeItem(key: Key, value: Uint8Array): RosterItem {
+/** Throws StoreError `corrupt`. */
+export function decodeItem(key: Key, value: Uint8Array): RosterItem {
   const reader = new RecordReader(key, value, FORMAT);
   const subscription = SUBSCRIPTIONS[reader.byte()];
   if (subscription === undefined) throw reader.corrupt('unknown subscription');

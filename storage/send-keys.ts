@@ -78,7 +78,7 @@ export class SendKeys {
       PAGE_ENTRIES,
     )) {
       for (const [key, value] of page) {
-        for (const sent of decode(key, value)) if (sent.position > after) keys.push(sent);
+        for (const sent of decodeSendKeys(key, value)) if (sent.position > after) keys.push(sent);
       }
     }
     return keys;
@@ -91,7 +91,8 @@ export class SendKeys {
   }
 }
 
-function decode(key: Key, value: Uint8Array): StoredSendKey[] {
+/** Throws StoreError `corrupt`. */
+export function decodeSendKeys(key: Key, value: Uint8Array): StoredSendKey[] {
   const reader = new RecordReader(key, value, FORMAT);
   const keys: StoredSendKey[] = [];
   while (keys.length === 0 || reader.hasMore) keys.push(read(reader));

@@ -39,17 +39,18 @@ export class Sequences {
   async load(chat: string): Promise<number> {
     const key = keyOf(chat);
     const [value] = await this.#access.store.getMany([key]);
-    if (value === undefined) return 0;
-    const reader = new RecordReader(key, value, FORMAT);
-    const number = reader.number();
-    reader.end();
-    return number;
+    return value === undefined ? 0 : decodeSequence(key, value);
   }
 
   /** Records `number` as the chat's last; for the batch that holds the message of that number. */
   putWrites(chat: string, number: number): Write[] {
-    return [{ type: 'put', key: keyOf(chat), value: numberRecord(number) }];
+    return sequenceWrites(chat, number);
   }
+}
+
+/** As `Sequences.putWrites`. */
+export function sequenceWrites(chat: string, number: number): Write[] {
+  return [{ type: 'put', key: keyOf(chat), value: numberRecord(number) }];
 }
 
 /** As RecordWriter would write it, in one piece: one for every chat in every batch. */
@@ -61,12 +62,21 @@ function numberRecord(number: number): Uint8Array {
   return value;
 }
 
+/** A chat's last number. Throws StoreError `corrupt`. */
+export function decodeSequence(key: Key, value: Uint8Array): number {
+  const reader = new RecordReader(key, value, FORMAT);
+  const number = reader.number();
+  reader.end();
+  return number;
+}
+
 function keyOf(chat: string): Key {
   const { owner, other } = sidesOf(chat);
   return textKey('sequences', owner, other);
 }
 
-function sidesOf(chat: string): { owner: string; other: string } {
+/** The owner of the chat's key, and the other side; '' for a room. */
+export function sidesOf(chat: string): { owner: string; other: string } {
   const separator = chat.indexOf(SEPARATOR);
   if (separator < 0) return { owner: chat, other: '' };
   return { owner: chat.slice(0, separator), other: chat.slice(separator + 1) };

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Accounts } from './accounts.ts';
+import { Audits } from './audit/audits.ts';
 import { Backups } from './backups.ts';
 import { MemoryStore } from './backends/memory.ts';
 import { ClientTokens } from './client-tokens.ts';
@@ -51,6 +52,7 @@ export interface Storage {
   readonly resumptions: Resumptions;
   readonly backups: Backups;
   readonly outboxes: Outboxes;
+  readonly audits: Audits;
   /** Where every write joins; the order in which it settles is the order of adding. */
   readonly commit: GroupCommit;
   /** Commits what waits, then closes the backend. */
@@ -106,6 +108,7 @@ export function storageOver(
     resumptions: new Resumptions(access),
     backups: new Backups(store),
     outboxes: new Outboxes(access),
+    audits: new Audits(store),
     commit,
     close: async () => {
       await commit.close();

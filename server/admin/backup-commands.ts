@@ -37,7 +37,7 @@ export function addBackupCommands(line: CommandLine, { config, isJson }: LineCon
       const restored = await restore(resolve(file), config(), replace === true);
       const { entries, bytes, putAside } = restored;
       const aside = putAside === undefined ? '' : `\nwhat was there before: ${putAside}`;
-      const text = `${entries} entries, ${(bytes / MIB).toFixed(1)} MiB restored${aside}\nnext: posthorn start`;
+      const text = `${entries} entries, ${(bytes / MIB).toFixed(1)} MiB restored${aside}\nnext: posthorn audit`;
       process.stdout.write(`${isJson() ? JSON.stringify(restored) : text}\n`);
     });
 }

@@ -6,6 +6,7 @@ import type { Config } from '../../config/options.ts';
 import { renderReference } from '../../config/reference.ts';
 import { PrecisError } from '../../stanzas/precis.ts';
 import { keysOfPassword } from './account-transfer.ts';
+import { addAuditCommands } from './audit-commands.ts';
 import { addBackupCommands } from './backup-commands.ts';
 import type { Command } from './command.ts';
 import { pipeline, reload, send, sessionKick, sessionList, status, stop } from './commands/running-server.ts';
@@ -167,6 +168,7 @@ function program({ version, start }: CommandLineOptions): CommandLine {
       run(send, from === undefined ? { to, body } : { to, body, from }),
     );
 
+  addAuditCommands(line, { config, isJson: () => globals().json === true });
   addBackupCommands(line, { config, isJson: () => globals().json === true });
 
   const configuration = line.command('config').description('the configuration');

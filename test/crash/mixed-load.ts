@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { WHOLE_STORE } from '../../storage/audit/scope.ts';
 import { openStorage } from '../../storage/storage.ts';
 import { ChatClient } from './chat-client.ts';
 import { History, type ReceivedMessage } from './history.ts';
@@ -96,6 +97,11 @@ async function archiveViolations(directory: string, history: History): Promise<s
       }
       found.push(...history.archiveViolations(name, archive));
     }
+    const policy = { keepsEverything: true };
+    let state = storage.audits.begin({ scope: WHOLE_STORE, policy, nowMs: Date.now() });
+    for (; state.state === 'running'; state = storage.audits.last ?? state) await pause(STEP_MS);
+    if (state.state === 'failed') found.push(`audit: ${state.problem ?? 'failed'}`);
+    found.push(...state.described.map((finding) => `audit: ${JSON.stringify(finding)}`));
   } finally {
     await storage.close();
   }

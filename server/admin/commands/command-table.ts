@@ -1,5 +1,6 @@
 import type { AnyCommand } from '../command.ts';
 import { backupBegin, backupProgress } from './backup.ts';
+import { auditBegin, auditMessage, auditProgress } from './audits.ts';
 import { archiveErase, archiveExport, archiveLimit, archiveShow } from './archives.ts';
 import { componentList } from './components.ts';
 import { inspect, pipeline, reload, send, sessionKick, sessionList, status, stop } from './running-server.ts';
@@ -16,6 +17,7 @@ export const COMMANDS: ReadonlyMap<string, AnyCommand> = new Map(
     ...[sessionList, sessionKick, send, componentList],
     ...[tokenList, tokenRevoke],
     ...[backupBegin, backupProgress],
+    ...[auditBegin, auditProgress, auditMessage],
     ...[archiveShow, archiveLimit, archiveErase, archiveExport],
     ...[s2sList, s2sConnect, s2sClose],
   ].map((command: AnyCommand) => [command.name, command]),

@@ -1,0 +1,131 @@
+import * as z from 'zod';
+
+import type { Config } from '../../../config/options.ts';
+import type { AuditOptions } from '../../../storage/audit/audit.ts';
+import { AuditError, type AuditState } from '../../../storage/audit/audits.ts';
+import type { Finding } from '../../../storage/audit/finding.ts';
+import type { MessageLife } from '../../../storage/audit/message-life.ts';
+import { accountScope, chatScope, WHOLE_STORE } from '../../../storage/audit/scope.ts';
+import { ARCHIVE_ID_KEY_BYTES, ArchiveIds } from '../../routing/archive-ids.ts';
+import { accountAddress, parseAddress } from '../account-address.ts';
+import { defineCommand } from '../command.ts';
+import { CommandError } from '../exit-codes.ts';
+import { addressText } from './users.ts';
+
+/** What is audited: both sides of a chat, an account, or, with nothing, the whole store. */
+export interface AuditedPart {
+  readonly account?: string | undefined;
+  readonly chat?: readonly [string, string] | undefined;
+}
+
+export const auditBegin = defineCommand({
+  name: 'audit begin',
+  needs: 'store',
+  summary: 'begin to prove that the store is whole',
+  arguments: z.strictObject({
+    account: addressText.optional(),
+    chat: z.tuple([addressText, addressText]).readonly().optional(),
+  }),
+  run: ({ storage, config, now }, part): AuditState => {
+    try {
+      return storage.audits.begin(auditOptions(part, config, now()));
+    } catch (error) {
+      if (error instanceof AuditError) throw new CommandError('failed', error.message);
+      throw error;
+    }
+  },
+  render: renderAudit,
+});
+
+export const auditProgress = defineCommand({
+  name: 'audit progress',
+  needs: 'store',
+  summary: 'say how the audit is getting on',
+  arguments: z.strictObject({}),
+  run: ({ storage }): AuditState => {
+    const { last } = storage.audits;
+    if (last === undefined) throw new CommandError('not-found', 'no audit was begun since the server started');
+    return last;
+  },
+  render: renderAudit,
+});
+
+export const auditMessage = defineCommand({
+  name: 'audit message',
+  needs: 'store',
+  summary: 'show the life of one message, as far as the store knows it',
+  arguments: z.strictObject({ jid: addressText, message: z.string().min(1).max(4096) }),
+  run: async ({ storage, config }, { jid, message }): Promise<MessageLife> => {
+    const owner = accountAddress(jid, config);
+    const ids = new ArchiveIds(await storage.serverKeys.secret('archive-ids', ARCHIVE_ID_KEY_BYTES));
+    const position = /^\d{1,16}$/.test(message) ? Number(message) : ids.positionOf(owner, message);
+    const life =
+      (Number.isSafeInteger(position) ? await storage.audits.message(owner, position ?? 0) : undefined) ??
+      (await storage.audits.message(owner, message));
+    if (life === undefined) throw new CommandError('not-found', `the log of ${owner} has no message ${message}`);
+    return life;
+  },
+  render: ({ receivedAt, chat, number, from, to, id, bytes, sides }) =>
+    [
+      `received:   ${new Date(receivedAt).toISOString()}, committed with its number before it was acknowledged`,
+      `chat:       ${chat}, ${number === undefined ? 'not numbered' : `number ${number}`}`,
+      `message:    from ${from ?? 'nobody'} to ${to ?? 'nobody'}, id ${id ?? 'none'}, ${bytes} bytes`,
+      ...sides.map(
+        (side) =>
+          `log:        ${side.owner} at ${side.position}: ${side.isSent ? 'sent' : 'received'}, ` +
+          `${side.isArchived ? 'archived' : 'not archived'}, ${side.hasIndexRow ? 'indexed' : 'not indexed'}, ` +
+          side.delivery,
+      ),
+      'not kept:   which resource acknowledged it, and when',
+    ].join('\n'),
+});
+
+/** How a part of the store is audited. Throws CommandError for what is no address of ours. */
+export function auditOptions({ account, chat }: AuditedPart, config: Config, nowMs: number): AuditOptions {
+  const keepsEverything = config.messages.history !== 'off' && config.archive.default === 'always';
+  const options = { policy: { keepsEverything }, nowMs };
+  if (chat !== undefined) {
+    const [one, other] = chat.map((jid) => parseAddress(jid).full);
+    return { ...options, scope: chatScope(one ?? '', other ?? '') };
+  }
+  const scope = account === undefined ? WHOLE_STORE : accountScope(accountAddress(account, config));
+  return { ...options, scope };
+}
+
+export function renderAudit({ state, entries, accounts, chats, findings, described, problem }: AuditState): string {
+  const size = `${entries} entries read, ${accounts} accounts, ${chats} chats`;
+  switch (state) {
+    case 'running':
+      return `${size} so far, ${findings} faults`;
+    case 'failed':
+      return `the audit failed: ${problem ?? 'unknown'}`;
+    case 'done': {
+      const more = findings - described.length;
+      return [
+        ...described.map(renderFinding),
+        ...(more > 0 ? [`and ${more} more`] : []),
+        `${size}: ${findings === 0 ? 'no fault' : `${findings} faults`}`,
+      ].join('\n');
+    }
+  }
+}
+
+/** One fault with its place. */
+export function renderFinding({
+  fault,
+  owner,
+  peer,
+  position,
+  number,
+  found,
+  expected,
+  isRepairable,
+}: Finding): string {
+  const place = [
+    owner === '' ? 'the server' : owner,
+    ...(peer === undefined ? [] : [`chat with ${peer}`]),
+    ...(number === undefined ? [] : [`number ${number}`]),
+    ...(position === undefined ? [] : [`position ${position}`]),
+  ].join(', ');
+  return `${fault}: ${place}: found ${found}; expected ${expected}${isRepairable ? ' (--repair can mend it)' : ''}`;
+}
