@@ -12,7 +12,7 @@ const PIECE_ENTRIES = 200;
 /**
  * What is known of the archives beside their messages: how much each holds, and the index by contact. Neither costs anything
  * when a message is recorded: both are brought up to date, from where they were last, when somebody asks and when the
- * limits are looked after. Rows made by the hundred and in order cost a tenth of what they would cost one by one.
+ * limits are looked after. Rows made by the hundred and in order cost a fraction of what they would cost one by one.
  */
 export class ArchiveSurvey {
   readonly #access: StorageAccess;

@@ -174,7 +174,10 @@ export class GroupCommit {
       return;
     }
     this.#settle();
-    for (const listener of batch.listeners) this.#tell(() => listener.committed());
+    for (const listener of batch.listeners) this.#tellCommitted(listener);
+    // Else a batch that the collector has moved to its old generation would keep its messages until a full collection.
+    batch.writes.length = 0;
+    batch.listeners.length = 0;
   }
 
   #refuse(batch: Batch, cause: unknown): void {
@@ -197,6 +200,15 @@ export class GroupCommit {
     if (this.#room === undefined || this.isFull) return;
     this.#room.resolve();
     this.#room = undefined;
+  }
+
+  /** As `#tell`, without a closure for every message. */
+  #tellCommitted(listener: CommitListener): void {
+    try {
+      listener.committed();
+    } catch (error) {
+      this.#reportError(error);
+    }
   }
 
   #tell(call: () => void): void {

@@ -73,11 +73,16 @@ export class MessageLog {
    * @param contact the JID, bare or full, of the chat's other side as this message has it
    * @throws RangeError for what cannot be written
    */
-  appendWrites(owner: string, entry: LogEntry, contact = entry.peer): Write[] {
+  appendWrite(owner: string, entry: LogEntry, contact: string): Write {
     const slash = contact.indexOf('/');
     const resource = slash < 0 ? '' : contact.slice(slash + 1);
     const key = positionKey('log', owner, entry.position);
-    return [{ type: 'put', key, value: encodeEntry(entry, resource) }];
+    return { type: 'put', key, value: encodeEntry(entry, resource) };
+  }
+
+  /** The same as a list, where the contact has no resource unless it is given. */
+  appendWrites(owner: string, entry: LogEntry, contact = entry.peer): Write[] {
+    return [this.appendWrite(owner, entry, contact)];
   }
 
   /** Up to `limit` entries, archived or pending or neither: the reader chooses. */

@@ -1,5 +1,3 @@
-import { toByteString } from '../../stanzas/byte-string.ts';
-
 const CAPACITY = 4096;
 const MURMUR_FACTOR = 0x5bd1e995;
 const OTHER_FACTOR = 0x9e3779b1;
@@ -20,12 +18,6 @@ export class ContentHash {
     this.#filled = this.#taken = 0;
     this.#first = 0x811c9dc5;
     this.#second = 0x9747b28c;
-  }
-
-  /** Some text, and an end that no text contains. */
-  takeText(text: string): void {
-    this.takeBytes(toByteString(text));
-    this.takeBytes('\0');
   }
 
   /** A piece of a byte string. */

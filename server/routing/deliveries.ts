@@ -6,7 +6,7 @@ export interface Delivery {
 
 /** Deliveries in order: each at once if nothing is ahead and it is ready, otherwise when its turn comes. */
 export class Deliveries {
-  #waiting: Delivery[] = [];
+  readonly #waiting: Delivery[] = [];
 
   /** How many stanzas one put now would have to wait for. */
   get ahead(): number {
@@ -26,7 +26,8 @@ export class Deliveries {
       while (waiting[done]?.isReady === true) waiting[done++]!.deliver();
     } finally {
       // Also when one of them fails: nothing is delivered twice, and nothing stands before the others for ever.
-      if (done === waiting.length) this.#waiting = [];
+      // Emptied, not replaced: an old array that is garbage keeps what is in it alive until a full collection.
+      if (done === waiting.length) waiting.length = 0;
       else if (done > 0) waiting.splice(0, done);
     }
   }

@@ -77,7 +77,10 @@ export class InboundLedger {
       if (receipt.reached === undefined) {
         if (receipt.isCounted) this.#handled = (this.#handled + 1) >>> 0;
       } else receipt.reached();
-      receipt = receipt.next;
+      const { next }: Receipt = receipt;
+      // Else one that the collector has moved to its old generation would keep all that follow it alive, and so move them too.
+      receipt.next = undefined;
+      receipt = next;
     }
     this.#oldest = receipt;
     if (receipt === undefined) this.#newest = undefined;

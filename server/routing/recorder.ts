@@ -29,10 +29,12 @@ export interface Recording {
   readonly at: number;
   /** Its number; undefined for what is not counted. */
   readonly sequence: number | undefined;
-  readonly writes: Write[];
+  /** The writes of the one side and of the other. */
+  one: Write | undefined;
+  other: Write | undefined;
   /** The stanza that was written last, so that it is written once for both sides. */
-  stanza?: Stanza;
-  document?: string;
+  stanza: Stanza | undefined;
+  document: string;
 }
 
 /** Stamps messages and writes them into the logs of their accounts, both sides in one batch. */
@@ -54,9 +56,9 @@ export class Recorder {
 
   /** @param chat whose next number the message gets; undefined for one that is not counted */
   begin(chat: string | undefined): Recording {
-    const writes: Write[] = [];
     const sequence = chat === undefined ? undefined : this.#options.sequencer.next(chat);
-    return { at: Math.floor(this.#options.clock.now() * 1000), sequence, writes };
+    const at = Math.floor(this.#options.clock.now() * 1000);
+    return { at, sequence, one: undefined, other: undefined, stanza: undefined, document: '' };
   }
 
   /** The message in the log of who receives it; `isOwn` where the account sent it to itself. */
@@ -75,8 +77,10 @@ export class Recorder {
     return this.#append(recording, account, stanza, contact, isArchived ? SENT : SENT_UNARCHIVED);
   }
 
-  commit({ writes }: Recording, listener: CommitListener): void {
-    this.#options.commit.add(writes, listener);
+  commit({ one, other }: Recording, listener: CommitListener): void {
+    const { commit } = this.#options;
+    if (one === undefined) commit.add(NOTHING, listener);
+    else commit.add(other === undefined ? [one] : [one, other], listener);
   }
 
   #append(recording: Recording, account: Account, stanza: Stanza, contact: Jid, flags: LogEntry['flags']): LogEntry {
@@ -89,12 +93,13 @@ export class Recorder {
       flags,
       peer: this.#isOccupant(stanza, contact) ? contact.full : contact.bare,
       sequence: recording.sequence,
-      stanza: recording.document!,
+      stanza: recording.document,
     };
     if (flags.archived) this.#options.counters.archived++;
     if (flags.archived || flags.pending) {
-      const writes = this.#options.messageLog.appendWrites(account.jid.bare, entry, contact.full);
-      for (const write of writes) recording.writes.push(write);
+      const write = this.#options.messageLog.appendWrite(account.jid.bare, entry, contact.full);
+      if (recording.one === undefined) recording.one = write;
+      else recording.other = write;
     }
     return entry;
   }
@@ -110,6 +115,7 @@ export class Recorder {
   }
 }
 
+const NOTHING: readonly Write[] = [];
 const SENT = { archived: true, pending: false, sent: true } as const;
 const SENT_UNARCHIVED = { archived: false, pending: false, sent: true } as const;
 

@@ -1,3 +1,4 @@
+import { toByteString } from '../../stanzas/byte-string.ts';
 import type { Child } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { originId } from '../../stanzas/stable-id.ts';
@@ -72,9 +73,10 @@ export class Repeats {
     if (id === undefined) return undefined;
     const { resource } = session.jid;
     const whose = origin === undefined ? `id of ${resource}` : 'origin-id';
+    const header = `${whose}\0${chat}\0${id}\0${stanza.type ?? ''}\0`;
     const hash = this.#hash;
     hash.begin();
-    for (const part of [whose, chat, id, stanza.type ?? '']) hash.takeText(part);
+    hash.takeBytes(toByteString(header));
     let taken = 0;
     for (const child of stanza.children) {
       if (!isPassing(child)) continue;

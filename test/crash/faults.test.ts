@@ -64,7 +64,7 @@ describe('faults around a real server process', function () {
   }
 
   it('a full disk: what is refused is not delivered, what is acknowledged is, and room is enough to go on', async () => {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', directory]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=80m', 'tmpfs', directory]);
     try {
       await makeAccounts(directory, ['juliet', 'romeo']);
       await start();
