@@ -17,6 +17,7 @@ import { OutgoingStream } from './outgoing-stream.ts';
 import { PeerFailure } from './peer-failure.ts';
 import type { ServerStream } from './server-stream.ts';
 import type { StreamFlow } from './stream-flow.ts';
+import { Turns } from './turns.ts';
 
 export interface FederationOptions extends Omit<FederationContext, 'events'> {
   readonly storage: Pick<Storage, 'outboxes' | 'commit'>;
@@ -29,6 +30,8 @@ export interface FederationOptions extends Omit<FederationContext, 'events'> {
 
 const MAX_PATHS = 20_000;
 const MAX_DIALING = 64;
+/** Connections that strangers have us make, to verify what they claim: they keep no others waiting. */
+const MAX_DIALING_TO_VERIFY = 32;
 const MAX_VERIFYING = 500;
 const PINGING_SERVERS = 4096;
 const ANSWERING = Object.freeze({});
@@ -44,8 +47,8 @@ export class Federation implements Destination, StreamEvents {
   /** Streams that are being opened, by pair. */
   readonly #opening = new Map<string, Promise<OutgoingStream>>();
   readonly #answering = new BoundedCache<string, object>(PINGING_SERVERS);
-  readonly #waitingToDial: (() => void)[] = [];
-  #dialing = 0;
+  readonly #turns = new Turns(MAX_DIALING, MAX_PATHS);
+  readonly #turnsToVerify = new Turns(MAX_DIALING_TO_VERIFY, MAX_VERIFYING);
   #verifying = 0;
   #isStopping = false;
 
@@ -224,7 +227,7 @@ export class Federation implements Destination, StreamEvents {
     this.#verifying++;
     try {
       const existing = this.#outgoing((stream) => stream.pair.remote === pair.remote && stream.isReady);
-      const stream = existing ?? (await this.#newStream(pair));
+      const stream = existing ?? (await this.#newStream(pair, this.#turnsToVerify));
       return await stream.verify(pair, streamId, key);
     } catch (error) {
       return this.#failureOf(error);
@@ -335,7 +338,7 @@ export class Federation implements Destination, StreamEvents {
         this.#context.log.debug({ ...pair, reason: error.message }, 'an open stream could not be shared');
       }
     }
-    const stream = await this.#newStream(pair);
+    const stream = await this.#newStream(pair, this.#turns);
     await stream.authorize(pair);
     return stream;
   }
@@ -346,16 +349,18 @@ export class Federation implements Destination, StreamEvents {
   }
 
   /** A stream that is ready; one for all who ask at the same time. */
-  #newStream(pair: DomainPair): Promise<OutgoingStream> {
-    const key = keyOf(pair);
+  #newStream(pair: DomainPair, turns: Turns): Promise<OutgoingStream> {
+    const sending = this.#opening.get(keyOf(pair));
+    if (sending !== undefined) return sending;
+    const key = turns === this.#turns ? keyOf(pair) : `${keyOf(pair)} to verify`;
     const opening = this.#opening.get(key);
     if (opening !== undefined) return opening;
-    const stream = this.#dial(pair).finally(() => this.#opening.delete(key));
+    const stream = this.#dial(pair, turns).finally(() => this.#opening.delete(key));
     this.#opening.set(key, stream);
     return stream;
   }
 
-  async #dial(pair: DomainPair): Promise<OutgoingStream> {
+  async #dial(pair: DomainPair, turns: Turns): Promise<OutgoingStream> {
     const { dialing, connect, settings } = this.#options;
     if (this.#context.policies.of(pair.remote) === 'deny') {
       throw new PeerFailure('not-allowed', `s2s.policies forbids ${pair.remote}`, { isFinal: true });
@@ -366,7 +371,9 @@ export class Federation implements Destination, StreamEvents {
     if (outgoing >= settings.maxConnections) {
       throw new PeerFailure('resource-constraint', 's2s.max_connections streams are open already');
     }
-    await this.#turnToDial();
+    const turn = turns.begin();
+    if (turn === undefined) throw new PeerFailure('resource-constraint', 'too many connections are being made');
+    await turn;
     try {
       const tried = new Set<string>();
       let last: PeerFailure | undefined;
@@ -392,18 +399,8 @@ export class Federation implements Destination, StreamEvents {
         }
       }
     } finally {
-      this.#dialing--;
-      this.#waitingToDial.shift()?.();
+      turns.end();
     }
-  }
-
-  async #turnToDial(): Promise<void> {
-    if (this.#dialing >= MAX_DIALING) {
-      if (this.#waitingToDial.length >= MAX_PATHS)
-        throw new PeerFailure('resource-constraint', 'too many connections are being made');
-      await new Promise<void>((resolve) => this.#waitingToDial.push(resolve));
-    }
-    this.#dialing++;
   }
 
   #failureOf(error: unknown): PeerFailure {

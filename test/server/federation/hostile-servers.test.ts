@@ -59,6 +59,26 @@ describe('a server that means ill', () => {
     expect(await errorOf(peer)).to.equal('unsupported-stanza-type');
   });
 
+  it('keeps nobody from connecting by what it has us verify', async () => {
+    await open();
+    for (let n = 0; n < 96; n += 16) {
+      const peer = stage.connect(uncertified());
+      peer.open('tybalt.example');
+      for (let m = n; m < n + 16; m++) {
+        peer.send(`<db:result ${DB} from='d${m}.tybalt.example' to='example.com'>k</db:result>`);
+      }
+    }
+    const peer = stage.connect(uncertified());
+    peer.open('montague.example');
+    peer.send(`<db:result ${DB} from='montague.example' to='example.com'>k</db:result>`);
+    await stage.stage.settle();
+    await stage.juliet.send(`<message to='romeo@montague.example' type='chat'><body>hi</body></message>`);
+    await stage.stage.settle();
+    const domains = stage.dialed.map(({ domain }) => domain);
+    expect(domains.filter((domain) => domain.endsWith('.tybalt.example'))).to.have.length(32);
+    expect(domains).to.include('montague.example');
+  });
+
   it('keeps nobody from connecting by connecting', async () => {
     await open({ POSTHORN_S2S_MAX_CONNECTIONS: '2' });
     for (let n = 0; n < 2; n++) stage.connect(uncertified()).open(`h${n}.tybalt.example`);
