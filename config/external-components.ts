@@ -24,6 +24,8 @@ export interface ExternalComponent {
   readonly message: 'none' | 'outgoing';
   readonly presence: 'none' | 'managed_entity' | 'roster';
   readonly iq: readonly { readonly namespace: string; readonly type: RequestTypes }[];
+  /** Requests that it answers in place of the server (XEP-0355): those whose payload has all the attributes. */
+  readonly delegated: readonly { readonly namespace: string; readonly attributes: readonly string[] }[];
 }
 
 const MAX_NAME_LENGTH = 1023;
@@ -55,6 +57,11 @@ const TABLE = {
   presence: choice('none', 'managed_entity', 'roster').schema.default('none'),
   iq: z
     .array(z.strictObject({ namespace, type: requestTypes }), { error: 'a list of tables with namespace, type' })
+    .default([]),
+  delegated: z
+    .array(z.strictObject({ namespace, attributes: z.array(words('the name of an attribute')).default([]) }), {
+      error: 'a list of tables with namespace, attributes',
+    })
     .default([]),
 };
 
@@ -88,6 +95,7 @@ export function componentContradictions(
 ): Contradiction[] {
   if (!sound('components.external')) return [];
   const found: Contradiction[] = [];
+  const delegated = new Set<string>();
   for (const [index, component] of components.external.entries()) {
     const at = (key: string): string[] => ['components', 'external', String(index), key];
     const { domain, roster, presence } = component;
@@ -100,6 +108,14 @@ export function componentContradictions(
     if ((component.secret_file === '') === (component.secret_environment === '')) {
       const allowed = 'set, or secret_environment in its place, and not both';
       found.push({ path: at('secret_file'), found: component.secret_file, allowed });
+    }
+    for (const { namespace: name } of component.delegated) {
+      // XEP-0355, business rule 5
+      const allowed = name === 'urn:xmpp:delegation:2' ? 'another namespace' : 'a namespace that is delegated once';
+      if (name === 'urn:xmpp:delegation:2' || delegated.has(name)) {
+        found.push({ path: at('delegated'), found: name, allowed });
+      }
+      delegated.add(name);
     }
     if (includesRequest(roster, 'get')) continue;
     // XEP-0356, "Roster Presence" and "Server Sends Roster Pushes"

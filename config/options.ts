@@ -437,7 +437,8 @@ export const OPTIONS = {
         'The components. secret_file has mode 0600; secret_environment names a variable instead. conflict: whether a ' +
           'second connection takes over ("replace", the default) or is refused ("refuse"). roster ("get", "set", "both"), ' +
           'roster_push, message ("outgoing"), presence ("managed_entity", "roster") and iq: what it may do in the name of ' +
-          'the accounts of the domain it is below, nothing unless named (XEP-0356).',
+          'the accounts of the domain it is below, nothing unless named (XEP-0356). delegated: what it answers in place of ' +
+          'the server (XEP-0355).',
         {
           example: [
             '[[components.external]]',

@@ -4,6 +4,7 @@ import { clientState } from './modules/client-state.ts';
 import { carbons } from './modules/carbons.ts';
 import { components } from './modules/components.ts';
 import { contactAddresses } from './modules/contact-addresses.ts';
+import { delegation } from './modules/delegation.ts';
 import { disco } from './modules/disco.ts';
 import { messageArchive } from './modules/message-archive/message-archive.ts';
 import { offline } from './modules/offline.ts';
@@ -30,6 +31,7 @@ export const MODULES: readonly Module[] = [
   contactAddresses,
   components,
   privilegedEntity,
+  delegation,
   ping,
   version,
   time,

@@ -73,6 +73,7 @@ function apiFor(host: ModuleHost): ModuleApi {
       server: registrar(host.iq, 'server'),
       account: registrar(host.iq, 'account'),
       self: registrar(host.iq, 'self'),
+      delegate: (delegate) => host.iq.delegate(delegate),
     },
     feature: (namespace, targets) => features.addFeature(namespace, targets),
     identity: (identity, targets) => features.addIdentity(identity, targets),

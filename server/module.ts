@@ -7,7 +7,7 @@ import type { Log } from './log.ts';
 import type { Counters } from './metrics/counters.ts';
 import type { Account } from './routing/account.ts';
 import type { BindFeature, BindMetadata } from './routing/bind-features.ts';
-import type { AccountIqRequest, IqHandler, IqRequest, SelfIqRequest } from './routing/iq-table.ts';
+import type { AccountIqRequest, Delegate, IqHandler, IqRequest, SelfIqRequest } from './routing/iq-table.ts';
 import type { ArchiveIds } from './routing/archive-ids.ts';
 import type {
   Amendment,
@@ -57,6 +57,8 @@ export interface ModuleApi {
     readonly account: IqRegistrar<AccountIqRequest>;
     /** Requests to an account's bare JID, or to nobody, by its owner. Strangers never reach these. */
     readonly self: IqRegistrar<SelfIqRequest>;
+    /** Gives requests to somebody who answers them in our place (XEP-0355). One module. */
+    readonly delegate: (delegate: Delegate) => void;
   };
   /** Announces a feature in service discovery. */
   readonly feature: (namespace: string, targets: readonly DiscoTarget[]) => void;

@@ -47,6 +47,7 @@ export const NS = {
   MAM: 'urn:xmpp:mam:2', // XEP-0313
   HINTS: 'urn:xmpp:hints', // XEP-0334
   CLIENT_STATE: 'urn:xmpp:csi:0', // XEP-0352
+  DELEGATION: 'urn:xmpp:delegation:2', // XEP-0355
   PRIVILEGE: 'urn:xmpp:privilege:2', // XEP-0356
   CHAT_MARKERS: 'urn:xmpp:chat-markers:0', // XEP-0333
   STANZA_ID: 'urn:xmpp:sid:0', // XEP-0359

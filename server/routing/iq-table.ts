@@ -1,4 +1,5 @@
 import type { Element } from '../../stanzas/element.ts';
+import type { Child } from '../../stanzas/frame.ts';
 import type { Jid } from '../../stanzas/jid.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { Account } from './account.ts';
@@ -38,9 +39,13 @@ export interface IqRequests {
   self: SelfIqRequest;
 }
 
+/** Gives a request to somebody else, who answers it in our place; undefined leaves it to the handlers. */
+export type Delegate = (stanza: Stanza, payload: Child) => (() => Promise<Element | undefined>) | undefined;
+
 /** Which handler answers which request: one map per target. */
 export class IqTable {
   readonly #handlers = new Map<string, IqHandler<never>>();
+  #delegate: Delegate | undefined;
 
   /** Throws if there is a handler already: two modules that answer the same request are a mistake. */
   add<Target extends IqTarget>(
@@ -53,6 +58,17 @@ export class IqTable {
     const key = keyOf(target, type, namespace, name);
     if (this.#handlers.has(key)) throw new Error(`two handlers for IQ ${type} {${namespace}}${name} to ${target}`);
     this.#handlers.set(key, handler);
+  }
+
+  /** Asks it before any handler (XEP-0355). One for all. */
+  delegate(delegate: Delegate): void {
+    if (this.#delegate !== undefined) throw new Error('requests are delegated already');
+    this.#delegate = delegate;
+  }
+
+  /** Who answers a request in our place, if anybody does. */
+  delegated(stanza: Stanza, payload: Child): (() => Promise<Element | undefined>) | undefined {
+    return this.#delegate?.(stanza, payload);
   }
 
   find<Target extends IqTarget>(

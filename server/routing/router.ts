@@ -321,6 +321,12 @@ export class Router implements AccountEvents {
     if (session === undefined && stanza.children.length !== 1) throw new StanzaError('service-unavailable');
     const child = requestPayload(stanza);
     const from = stanza.from!;
+    const delegated = this.#options.iq.delegated(stanza, child);
+    if (delegated !== undefined) {
+      receipt?.settle(); // somebody else has it, who may take a minute to answer
+      this.#answerRequest(stanza, undefined, delegated, session);
+      return;
+    }
     if (session !== undefined) {
       const own = this.#options.iq.find('self', stanza.type, child.namespace, child.name);
       if (own !== undefined) {
@@ -349,6 +355,12 @@ export class Router implements AccountEvents {
       }
       if (stanza.kind === 'message' || !stanza.to!.isBare) throw new StanzaError('service-unavailable');
       const child = requestPayload(stanza);
+      const delegated = this.#options.iq.delegated(stanza, child);
+      if (delegated !== undefined) {
+        receipt?.settle(); // as above
+        this.#answerRequest(stanza, undefined, delegated);
+        return;
+      }
       const handler = this.#options.iq.find('server', stanza.type!, child.namespace, child.name);
       if (handler === undefined) throw new StanzaError('service-unavailable');
       const from = stanza.from!;

@@ -14,6 +14,7 @@ export interface Identity {
 export class Features {
   readonly #features: Record<DiscoTarget, Set<string>> = { server: new Set(), account: new Set() };
   readonly #identities: Record<DiscoTarget, Identity[]> = { server: [], account: [] };
+  readonly #nested: Record<DiscoTarget, Map<string, readonly Element[]>> = { server: new Map(), account: new Map() };
   readonly #extensions: (() => Element | undefined)[] = [];
   /** The last description of the server, and the forms in it. */
   #serverInfo: { readonly info: Element; readonly forms: readonly (Element | undefined)[] } | undefined;
@@ -43,6 +44,12 @@ export class Features {
     this.#items.push({ jid, name });
   }
 
+  /** What is said of a namespace in place of what the modules declare, identities, features and forms (XEP-0355). */
+  nest(target: DiscoTarget, namespace: string, nodes: readonly Element[]): void {
+    this.#serverInfo = undefined;
+    this.#nested[target].set(namespace, nodes);
+  }
+
   /** The answer to disco#info (XEP-0030 3). */
   info(target: DiscoTarget, node?: string): Element {
     return this.#describe(target, node, target === 'server' ? this.#forms() : []);
@@ -66,9 +73,15 @@ export class Features {
     const nodes: Element[] = this.#identities[target].map(({ category, type, name }) =>
       element('identity', NS.DISCO_INFO, { category, type, name }),
     );
-    for (const feature of [...this.#features[target]].sort()) {
-      nodes.push(element('feature', NS.DISCO_INFO, { var: feature }));
+    const nested = [...this.#nested[target]];
+    const told = new Set([...this.#features[target]].filter((feature) => !nested.some(([ns]) => isOf(ns, feature))));
+    for (const [, others] of nested) {
+      for (const node of others) {
+        if (node.name === 'feature') told.add(node.attribute('var') ?? '');
+        else nodes.push(node);
+      }
     }
+    for (const feature of [...told].sort()) nodes.push(element('feature', NS.DISCO_INFO, { var: feature }));
     for (const form of forms) if (form !== undefined) nodes.push(form);
     return element('query', NS.DISCO_INFO, { node }, ...nodes);
   }
@@ -82,4 +95,9 @@ export class Features {
       ...this.#items.map((item) => element('item', NS.DISCO_ITEMS, { jid: item.jid, name: item.name() })),
     );
   }
+}
+
+/** Whether a feature is one of a namespace: its name, or a part of it such as `#publish`. */
+function isOf(namespace: string, feature: string): boolean {
+  return feature === namespace || feature.startsWith(`${namespace}#`);
 }
