@@ -4,6 +4,9 @@ import { domainToASCII } from 'node:url';
 
 import type { Clock } from '../clock.ts';
 
+/** The ALPN protocol of a stream between servers that begins with TLS (XEP-0368). */
+export const ALPN_SERVER = 'xmpp-server';
+
 export interface ClientHandshakesOptions {
   /** The context with the certificate of a domain of ours. */
   readonly contextFor: (local: string) => SecureContext;

@@ -17,7 +17,7 @@ import { SocketListener } from '../streams/socket-listener.ts';
 import { TcpConnection } from '../streams/tcp-connection.ts';
 import type { TlsContexts } from '../streams/tls-context.ts';
 import { TlsHandshakes } from '../streams/tls-handshakes.ts';
-import { ClientHandshakes } from './client-handshakes.ts';
+import { ALPN_SERVER, ClientHandshakes } from './client-handshakes.ts';
 import { DialbackKeys } from './dialback-key.ts';
 import { Dialing } from './dialing.ts';
 import { DnsClient } from './dns-client.ts';
@@ -26,8 +26,6 @@ import { NameResolution, parseDnsServer } from './name-resolution.ts';
 import { PeerFailure } from './peer-failure.ts';
 import { PeerPolicies } from './peer-policy.ts';
 
-/** The ALPN protocol of a stream between servers that begins with TLS (XEP-0368). */
-const ALPN_SERVER = 'xmpp-server';
 const SECRET_BYTES = 32;
 const JID_CACHE = 20_000;
 const MAX_DNS_RUNNING = 64;
