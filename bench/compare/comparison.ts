@@ -6,7 +6,8 @@ import { LoadGenerator } from '../load/load-generator.ts';
 import { DOMAIN, labelOf, type Peer, type Place } from '../peers/peer.ts';
 import type { ProcessGuard } from '../peers/server-process.ts';
 import { Results } from './results.ts';
-import type { Row, Scale } from './row.ts';
+import type { Row } from './row.ts';
+import { isMeasured, type Scale } from './scale.ts';
 
 /** Options of compare. */
 export interface ComparisonOptions {
@@ -39,7 +40,11 @@ export async function compare(options: ComparisonOptions): Promise<Results> {
     for (const visit of visitsOf(rows)) {
       // What an installation does without tuning is worth knowing, not worth two more rounds.
       for (const peer of peers.filter(({ tuning }) => tuning === 'tuned' || round === 0))
-        await visitServer({ ...options, visit, peer, round, directory, results, certificate });
+        await visitServer({
+          ...options,
+          visit: visit.filter((row) => isMeasured(options.scale, row, peer.name)),
+          ...{ peer, round, directory, results, certificate },
+        });
     }
   }
   return results;

@@ -14,10 +14,11 @@ import { circumstancesOf } from './machine.ts';
 import { writePage } from './page.ts';
 import { failuresOf, rowText } from './text-report.ts';
 import { rowList } from './row-list.ts';
-import { FULL, QUICK } from './row.ts';
+import { BUDGET, FULL, QUICK, type Scale } from './scale.ts';
 
 interface Arguments {
   readonly quick: boolean;
+  readonly budget: boolean;
   readonly only: string[];
   readonly server: string[];
   readonly rounds?: number;
@@ -33,34 +34,41 @@ const list = (item: string, items: string[]): string[] => [...items, item];
 
 const command = new Command('bench')
   .description('Compares Posthorn with Prosody and ejabberd. Run it on a machine that does nothing else.')
-  .option('--quick', 'smaller work, one round, tuned servers only: under three minutes, no budget is proved', false)
+  .option(
+    '--quick',
+    'fewer rows, smaller, one round, tuned servers only: under three minutes, no budget is proved',
+    false,
+  )
+  .option('--budget', 'the rows with a budget, two rounds, tuned servers only: about 20 minutes', false)
   .option('--only <row>', 'only this row; may be given again', list, [] as string[])
   .option('--server <name>', 'only this server; may be given again', list, [] as string[])
   .option('--rounds <count>', 'how often each server has its turn; the medians count', parse)
   .option('--json', 'the results as JSON on standard output', false)
-  .option('--page', 'writes the figures and plots into docs/performance.md', false)
+  .option('--page', 'writes the figures and plots into docs/performance.md; of everything or of --budget', false)
   .option('--node <path>', 'the Node.js that runs Posthorn', process.execPath)
   .option('--server-core <core>', 'the core the servers are pinned to', parse, Math.min(1, availableParallelism() - 1))
   .option('--load-core <core>', 'the core of the load generator', parse, 0);
 
 async function main(): Promise<void> {
   const chosen = command.parse().opts<Arguments>();
-  const scale = chosen.quick ? QUICK : FULL;
-  const rounds = chosen.rounds ?? (chosen.quick ? 1 : 3);
+  if (chosen.quick && chosen.budget) fail('--quick or --budget, not both');
+  const scale = chosen.quick ? QUICK : chosen.budget ? BUDGET : FULL;
+  const rounds = chosen.rounds ?? scale.rounds;
   const nodeVersion = execFileSync(chosen.node, ['--version'], { encoding: 'utf8' });
   const all = rowList(Number(/^v(\d+)/.exec(nodeVersion)?.[1] ?? 0));
   for (const id of chosen.only) {
     if (!all.some((row) => row.id === id)) fail(`no row ${id}; there are ${all.map((row) => row.id).join(', ')}`);
   }
   for (const name of chosen.server) if (!SERVER_NAMES.some((known) => known === name)) fail(`no server ${name}`);
-  const rows = all.filter(({ id }) => chosen.only.length === 0 || chosen.only.includes(id));
+  const ids = chosen.only.length > 0 ? chosen.only : scale.rows; // a row that is asked for is measured at any size
+  const rows = all.filter(({ id }) => ids?.includes(id) ?? true);
 
-  if (chosen.page && (chosen.quick || rows.length < all.length || chosen.server.length > 0)) {
-    fail('--page takes a whole run: without --quick, --only and --server');
+  if (chosen.page && (chosen.quick || chosen.only.length > 0 || chosen.server.length > 0)) {
+    fail('--page takes a whole run, or that of --budget: without --quick, --only and --server');
   }
 
   const guard = new ProcessGuard();
-  const peers = peersOf(guard, chosen);
+  const peers = peersOf(guard, chosen, scale);
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const { serverCore, loadCore } = chosen;
   const circumstances = circumstancesOf(peers, { serverCore, loadCore });
@@ -78,8 +86,7 @@ async function main(): Promise<void> {
     ];
     const texts = rows.map((row) => rowText(row, results, scale));
     process.stdout.write(`${head.join('\n')}\n\n${texts.join('\n\n')}\n`);
-    if (scale === QUICK)
-      process.stdout.write('\n--quick: smaller than the budgets ask for; goals are shown for orientation\n');
+    process.stdout.write(`\nrun: ${scale.meaning}\n`);
   }
   if (chosen.page) writePage({ rows, results, scale, rounds, circumstances, peers });
   if (busyBefore > 0.5)
@@ -87,12 +94,12 @@ async function main(): Promise<void> {
   if (rows.some((row) => failuresOf(row, results).length > 0)) process.exitCode = 1;
 }
 
-function peersOf(guard: ProcessGuard, { quick, server, node }: Arguments): readonly Peer[] {
+function peersOf(guard: ProcessGuard, { server, node }: Arguments, scale: Scale): readonly Peer[] {
   const peers = [
     posthornPeer(guard, { node }),
     prosodyPeer(guard, 'tuned'),
     ejabberdPeer(guard, 'tuned'),
-    ...(quick ? [] : [prosodyPeer(guard, 'installed'), ejabberdPeer(guard, 'installed')]),
+    ...(scale.isWithInstalled ? [prosodyPeer(guard, 'installed'), ejabberdPeer(guard, 'installed')] : []),
   ].filter(({ name }) => server.length === 0 || server.includes(name));
   const missing = peers.filter((peer) => peer.version() === undefined).map(({ name }) => name);
   if (missing.includes('posthorn')) fail('Posthorn is not built: npm run build');

@@ -1,12 +1,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { FEATURES } from '../peers/features.ts';
+import { FEATURES, settingText } from '../peers/features.ts';
 import type { Peer } from '../peers/peer.ts';
 import { barPlot, type BarGroup } from '../plots/bar-plot.ts';
 import { linePlot } from '../plots/line-plot.ts';
 import { durabilities, type Circumstances } from './machine.ts';
 import { verdicts, type Results } from './results.ts';
-import { HISTORY_PROCESS, HISTORY_SYNC, type Row, type Scale } from './row.ts';
+import { HISTORY_PROCESS, HISTORY_SYNC, type Row } from './row.ts';
+import type { Scale } from './scale.ts';
 import { failuresOf, markOf, numberText } from './text-report.ts';
 
 /** Options of writePage. */
@@ -28,6 +29,17 @@ const PLOTTED: readonly { readonly file: string; readonly title: string; readonl
   { file: 'processor-time', title: 'Processor time, microseconds each', figure: 'processorUs' },
   { file: 'memory', title: 'Resident memory of an idle connection, kB', figure: 'kBAt' },
 ];
+
+const GROWTH = [
+  {
+    ...{ id: 'active', file: 'growth', title: 'Processor time of a message as active connections grow' },
+    ...{ x: 'active connections', y: 'us/message', sizes: ({ active }: Scale) => active },
+  },
+  {
+    ...{ id: 'rosters', file: 'rosters', title: 'Processor time of a login as the roster grows' },
+    ...{ x: 'contacts', y: 'us/login', sizes: ({ contacts }: Scale) => contacts },
+  },
+] as const;
 
 /** Replaces the figures of docs/performance.md and its plots; the prose around them stays as it is. */
 export function writePage(options: PageOptions): void {
@@ -54,7 +66,7 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
   const on = FEATURES.filter(({ posthorn }) => posthorn).map(({ meaning }) => meaning);
   return [
     `Measured ${date} at ${commit} on ${machine}; server on core ${serverCore}, load generator on core ${loadCore}.`,
-    `Medians of ${rounds} rounds (servers as installed: one round), ${scale.name} size.`,
+    `Medians of ${rounds} rounds${scale.isWithInstalled ? ' (servers as installed: one round)' : ''}. Run: ${scale.meaning}.`,
     ...(busyBefore > BUSY
       ? [`**The machine was busy with other things (load ${busyBefore}): not to be relied on.**`]
       : []),
@@ -79,7 +91,7 @@ function rowSection(row: Row, { results, scale }: PageOptions): string {
   return [
     `### ${row.title}`,
     '',
-    `\`${row.id}\`: ${row.note}.`,
+    `\`${row.id}\`: ${row.note}; ${settingText(row.setting)}.`,
     '',
     `| | ${figures.map(({ label }) => label).join(' | ')} |`,
     `| --- |${figures.map(() => ' ---: |').join('')}`,
@@ -105,11 +117,10 @@ function writePlots(options: PageOptions): string[] {
     const groups = options.rows.flatMap((row) => barGroups(row, figure, options));
     if (groups.length > 0) write(file, title, barPlot(title, groups, DECADES));
   }
-  const growth = options.rows.find(({ id }) => id === 'active');
-  if (growth !== undefined) {
-    const title = 'Processor time of a message as active connections grow';
-    const active = growthLines(growth, options);
-    write('growth', title, linePlot(title, { x: 'active connections', y: 'us/message' }, active));
+  for (const { id, file, title, sizes, ...axes } of GROWTH) {
+    const row = options.rows.find((candidate) => candidate.id === id);
+    const lines = row === undefined ? [] : growthLines(row, sizes(options.scale), options);
+    if (lines.some(({ points }) => points.length > 0)) write(file, title, linePlot(title, axes, lines));
   }
   return lines;
 }
@@ -128,10 +139,10 @@ function barGroups(row: Row, prefix: string, { results, scale }: PageOptions): B
     .filter(({ bars }) => bars.length > 0);
 }
 
-function growthLines(row: Row, { results, scale }: PageOptions) {
+function growthLines(row: Row, sizes: readonly number[], { results, scale }: PageOptions) {
   return results.labels(row).map((label) => {
     const values = results.medians(row, label, scale);
-    const points = scale.active.map((x) => ({ x, y: values?.[`processorUsAt${x}`] ?? NaN }));
+    const points = sizes.map((x) => ({ x, y: values?.[`processorUsAt${x}`] ?? NaN }));
     return { label, points: points.filter(({ y }) => Number.isFinite(y)) };
   });
 }

@@ -1,5 +1,6 @@
 import { labelOf, SERVER_NAMES, type Peer, type ServerName } from '../peers/peer.ts';
-import type { Figure, Goal, Row, Scale, Values } from './row.ts';
+import type { Figure, Goal, Row, Values } from './row.ts';
+import type { Scale } from './scale.ts';
 
 /** What was measured in one row: for each server as labelled, the values of each round or why there are none. */
 export interface RowResult {

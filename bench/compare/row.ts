@@ -1,48 +1,6 @@
 import type { LoadGenerator } from '../load/load-generator.ts';
 import type { RunningServer, ServerName, Setting } from '../peers/peer.ts';
-
-/** How large the work is: the budgets' sizes, or smaller ones to see that everything runs. */
-export interface Scale {
-  readonly name: 'full' | 'quick';
-  readonly warmUpSeconds: number;
-  readonly seconds: number;
-  /** Connections of the rows that show growth. */
-  readonly active: readonly number[];
-  /** Connections of the memory rows, ascending. */
-  readonly idle: readonly number[];
-  /** How long memory may settle. */
-  readonly settleSeconds: number;
-  readonly logins: number;
-  readonly storm: number;
-  readonly away: number;
-  readonly messagesEach: number;
-}
-
-export const FULL: Scale = {
-  name: 'full',
-  warmUpSeconds: 3,
-  seconds: 5,
-  active: [100, 1000, 10_000],
-  idle: [5000, 18_000],
-  settleSeconds: 15,
-  logins: 3000,
-  storm: 5000,
-  away: 200,
-  messagesEach: 100,
-};
-
-export const QUICK: Scale = {
-  name: 'quick',
-  warmUpSeconds: 1,
-  seconds: 1.5,
-  active: [100, 1000],
-  idle: [500, 1000],
-  settleSeconds: 2,
-  logins: 300,
-  storm: 500,
-  away: 50,
-  messagesEach: 50,
-};
+import type { Scale } from './scale.ts';
 
 /** What a row measures with. */
 export interface RowContext {
@@ -76,7 +34,7 @@ export type Values = Readonly<Record<string, number>>;
 export interface Row {
   readonly id: string;
   readonly title: string;
-  /** What is switched off or differs between the servers. */
+  /** What it does, and what differs between the servers besides the setting. */
   readonly note: string;
   readonly setting: Setting;
   /** Whether it needs a server that has done nothing before. */

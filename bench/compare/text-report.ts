@@ -1,5 +1,7 @@
 import { verdicts, type Results } from './results.ts';
-import type { Row, Scale } from './row.ts';
+import { settingText } from '../peers/features.ts';
+import type { Row } from './row.ts';
+import type { Scale } from './scale.ts';
 
 const NUMBER_FORMAT = new Intl.NumberFormat('en', { maximumSignificantDigits: 3, useGrouping: false });
 
@@ -27,7 +29,7 @@ export function rowText(row: Row, results: Results, scale: Scale): string {
     ...lines.map((line) => `  ${line}`),
     ...verdicts(row, results, scale).map(({ text, isMet }) => `  ${markOf(isMet)} ${text}`),
     ...failuresOf(row, results).map((text) => `  FAILED ${text}`),
-    `  (${row.note})`,
+    `  (${row.note}; ${settingText(row.setting)})`,
   ].join('\n');
 }
 

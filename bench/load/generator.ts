@@ -3,11 +3,13 @@
  * IPC channel (load-generator.ts holds the other end).
  */
 import { createSecureContext } from 'node:tls';
+import { exchange, readLastPages } from './archive-load.ts';
 import { ChatLoad } from './chat-load.ts';
 import { ClientConnection, type Shared } from './client-connection.ts';
 import { inTurns, logInAndOut } from './login-load.ts';
 import { flushMessages, storeMessages } from './offline-load.ts';
 import type { LoadCommand, LoadCommands, LoadRequest, LoadResponse } from './protocol.ts';
+import { befriend, comeAndGo } from './roster-load.ts';
 import { ScramKeyCache } from './scram-login.ts';
 import { sendOnTime } from './timed-load.ts';
 
@@ -85,6 +87,13 @@ function createHandlers(): Handlers {
         connections.push(...(await flushMessages(away, atOnce, endpoint, shared)));
       }),
     }),
+    befriend: async ({ endpoint, user, from, count }) => {
+      await befriend({ endpoint, user }, connections.slice(from, from + count), shared);
+      return {};
+    },
+    comeAndGo: (options) => comeAndGo(options, shared),
+    exchange: (options) => exchange(connections, options),
+    readLastPages: (options) => readLastPages(connections[1]!, options),
   };
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { DOMAIN } from '../peers/peer.ts';
 import { userName } from '../peers/accounts.ts';
 
@@ -18,12 +19,14 @@ export class MessageRun {
   /** @param capacity the most messages of one write */
   constructor(recipient: number, capacity: number) {
     const zeros = '0'.repeat(DIGITS);
+    // No two runs have an id in common: a message with the id and the text of another is one that was sent again.
+    const run = randomBytes(4).toString('hex');
     // What a usual client sends with a line of text: a chat state and a request for a receipt (XEP-0085, XEP-0184).
     const message =
-      `<message to='${userName(recipient)}@${DOMAIN}' type='chat' id='m${zeros}'><body>~${zeros} ${TEXT}</body>` +
+      `<message to='${userName(recipient)}@${DOMAIN}' type='chat' id='${run}-${zeros}'><body>~${zeros} ${TEXT}</body>` +
       `<active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>`;
     this.messageLength = Buffer.byteLength(message);
-    this.#idOffset = message.indexOf(zeros);
+    this.#idOffset = message.indexOf(`-${zeros}`) + 1;
     this.#bodyOffset = message.indexOf(`~${zeros}`) + 1;
     this.#capacity = capacity;
     this.bytes = Buffer.from(message.repeat(capacity), 'latin1');

@@ -45,6 +45,23 @@ export interface LoadCommands {
     parameters: { endpoint: Endpoint; from: number; users: number; each: number; atOnce: number };
     result: { seconds: number };
   };
+  /** Has a user who is not connected and those of connections `from` to `from + count - 1` become contacts. */
+  befriend: { parameters: { endpoint: Endpoint; user: number; from: number; count: number }; result: object };
+  /** Has a user with so many online contacts log in, send presence, see all of theirs and leave, again and again. */
+  comeAndGo: {
+    parameters: { endpoint: Endpoint; user: number; count: number; contacts: number };
+    result: { medianMs: number };
+  };
+  /** Has connection 0 send about so many messages to connection 1, fewer where it takes too long. */
+  exchange: {
+    parameters: { window: number; messages: number; timeoutSeconds: number };
+    result: { delivered: number };
+  };
+  /** Has connection 1 ask for the last page of its archive, again and again, at least once. */
+  readLastPages: {
+    parameters: { count: number; archived: number; timeoutSeconds: number };
+    result: { pages: number; medianMs: number };
+  };
 }
 
 export type LoadCommand = keyof LoadCommands;

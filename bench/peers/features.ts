@@ -1,6 +1,9 @@
+import type { Setting } from './peer.ts';
+
 /**
  * What the compared servers do, so that none carries what another lacks. A feature is on in the tuned peers when Posthorn
- * has it; a peer as installed keeps its distribution's list.
+ * has it; a peer as installed keeps its distribution's list. The archive is not among them: the setting of a row turns it
+ * on or off in all servers, as installed too.
  */
 export interface Feature {
   readonly meaning: string;
@@ -30,6 +33,10 @@ export function modulesOf(peer: 'prosody' | 'ejabberd'): readonly string[] {
   return FEATURES.filter(({ posthorn }) => posthorn).flatMap((feature) => feature[peer]);
 }
 
-/** What `history on` means for the servers, alike. */
-export const HISTORY_NOTE =
-  'every server archives the message on both sides; Posthorn numbers the chat too, and cannot be asked for its archive yet';
+/** What a setting means for all servers alike; every row states it. */
+export function settingText({ history }: Setting): string {
+  const archive = history
+    ? 'archive (MAM) on in all servers, and every message archived on both sides; Posthorn numbers the chat besides'
+    : 'archive (MAM) off in all servers: messages to who is online are neither stored nor numbered';
+  return `${archive}; carbons, client state and acknowledgements on in all, and used by none of these clients`;
+}

@@ -69,6 +69,7 @@ authentication = "internal_hashed"
 storage = "internal"
 default_archive_policy = true
 archive_expires_after = "never"
+storage_archive_item_limit = 10000000
 log = { warn = "*console" }
 ${isTuned ? tuned : ''}
 VirtualHost "${DOMAIN}"

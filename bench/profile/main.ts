@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { compare } from '../compare/comparison.ts';
 import { rowList } from '../compare/row-list.ts';
-import { FULL, QUICK } from '../compare/row.ts';
+import { FULL, QUICK } from '../compare/scale.ts';
 import { posthornPeer } from '../peers/posthorn.ts';
 import { ProcessGuard } from '../peers/server-process.ts';
 import { readCallTree, selfTimes } from './cpu-profile.ts';
@@ -51,7 +51,7 @@ const peer = perf
 const results = await compare({
   rows: [row],
   peers: [peer],
-  scale: { ...QUICK, logins: FULL.logins, warmUpSeconds: 2, seconds },
+  scale: { ...QUICK, contacts: FULL.contacts, logins: FULL.logins, warmUpSeconds: 2, seconds },
   rounds: 1,
   serverCore: Math.min(1, availableParallelism() - 1),
   loadCore: 0,

@@ -9,9 +9,17 @@ function scan(check: MessageCheck, piece: Buffer): number {
 describe('the load generator’s messages', () => {
   it('are numbered in their id and in their body', () => {
     const text = new MessageRun(7, 3).take(41, 2, true).toString();
-    expect(text.match(/id='m\d{8}'/g)).to.deep.equal([`id='m00000041'`, `id='m00000042'`]);
+    expect([...text.matchAll(/ id='[0-9a-f]{8}-(\d{8})'/g)].map(([, number]) => number)).to.deep.equal([
+      '00000041',
+      '00000042',
+    ]);
     expect(text.match(/~\d{8}/g)).to.deep.equal(['~00000041', '~00000042']);
     expect(text.match(/to='u7@localhost'/g)).to.have.length(2);
+  });
+
+  it('have an id of their own in every run', () => {
+    const [one, other] = [0, 1].map(() => new MessageRun(7, 1).take(0, 1, true).toString());
+    expect(one).to.not.equal(other);
   });
 
   it('do not change bytes that are still on their way', () => {

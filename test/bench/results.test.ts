@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Results, verdicts } from '../../bench/compare/results.ts';
-import { FULL, HISTORY_OFF, type Goal, type Row } from '../../bench/compare/row.ts';
+import { HISTORY_OFF, type Goal, type Row } from '../../bench/compare/row.ts';
+import { FULL } from '../../bench/compare/scale.ts';
 import type { Peer, ServerName, Tuning } from '../../bench/peers/peer.ts';
 
 function peer(name: ServerName, tuning: Tuning = 'tuned'): Peer {

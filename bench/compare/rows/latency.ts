@@ -1,4 +1,3 @@
-import { HISTORY_NOTE } from '../../peers/features.ts';
 import { ARRIVALS_AT_ONCE, endpointOf, untilIdle } from '../measurement.ts';
 import { processorTime } from '../process-usage.ts';
 import { againstBoth, HISTORY_SYNC, type Row } from '../row.ts';
@@ -11,7 +10,7 @@ export const LATENCY_ROWS: readonly Row[] = [
   {
     id: 'latency',
     title: 'latency at 1 000 messages/s over 100 pairs, plaintext, history on, durability "sync"',
-    note: `open loop: counted from the time at which each message was due; ${HISTORY_NOTE}`,
+    note: 'open loop: counted from the time at which each message was due',
     setting: HISTORY_SYNC,
     isFresh: false,
     users: () => PAIRS * 2,

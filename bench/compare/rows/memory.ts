@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Security } from '../../load/client-connection.ts';
 import { ARRIVALS_AT_ONCE, endpointOf, untilIdle } from '../measurement.ts';
 import { residentBytes } from '../process-usage.ts';
-import { againstBoth, HISTORY_OFF, type Goal, type Row, type Scale } from '../row.ts';
+import { againstBoth, HISTORY_OFF, type Goal, type Row } from '../row.ts';
+import type { Scale } from '../scale.ts';
 
 const PLAINTEXT_LIMIT_KB = 10;
 

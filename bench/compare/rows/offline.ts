@@ -1,4 +1,3 @@
-import { HISTORY_NOTE } from '../../peers/features.ts';
 import { ARRIVALS_AT_ONCE, endpointOf, untilIdle } from '../measurement.ts';
 import { processorTime } from '../process-usage.ts';
 import { HISTORY_PROCESS, type Row } from '../row.ts';
@@ -8,7 +7,7 @@ export const OFFLINE_ROWS: readonly Row[] = [
   {
     id: 'offline',
     title: 'offline messages: stored for people who are away, flushed when they return; durability "process"',
-    note: `stored: until a ping behind the last message is answered; flushed: login included, 64 at a time; ${HISTORY_NOTE}`,
+    note: 'stored: until a ping behind the last message is answered; flushed: login included, 64 at a time',
     setting: HISTORY_PROCESS,
     isFresh: false,
     users: ({ away }) => 1 + away,

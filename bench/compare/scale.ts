@@ -1,0 +1,103 @@
+import type { ServerName } from '../peers/peer.ts';
+
+/** How large the work is, and which part of it is done. */
+export interface Scale {
+  readonly name: 'full' | 'budget' | 'quick';
+  /** What a report says of it: what was measured, and what differs from the whole. */
+  readonly meaning: string;
+  /** How often each server has its turn, unless somebody asks for another number. */
+  readonly rounds: number;
+  /** Whether the peers are measured as installed too, in the first round. */
+  readonly isWithInstalled: boolean;
+  /** The rows that belong to it; all without. */
+  readonly rows?: readonly string[];
+  /** Rows that only Posthorn does, because their goal holds it against itself. */
+  readonly posthornOnly?: readonly string[];
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+  /** Connections of the rows that show growth. */
+  readonly active: readonly number[];
+  /** Connections of the memory rows, ascending. */
+  readonly idle: readonly number[];
+  /** How long memory may settle. */
+  readonly settleSeconds: number;
+  readonly logins: number;
+  readonly storm: number;
+  readonly away: number;
+  readonly messagesEach: number;
+  /** Contacts of who logs in, ascending. */
+  readonly contacts: readonly number[];
+  /** Messages in an archive, ascending. */
+  readonly archived: readonly number[];
+  /** How long a server may take to archive up to one of those numbers. */
+  readonly fillSeconds: number;
+}
+
+export const FULL: Scale = {
+  name: 'full',
+  meaning: 'every row at its full size',
+  rounds: 3,
+  isWithInstalled: true,
+  warmUpSeconds: 3,
+  seconds: 5,
+  active: [100, 1000, 10_000],
+  idle: [5000, 18_000],
+  settleSeconds: 15,
+  logins: 3000,
+  storm: 5000,
+  away: 200,
+  messagesEach: 100,
+  contacts: [10, 100, 500],
+  archived: [0, 20_000, 100_000],
+  fillSeconds: 120,
+};
+
+/** The budget table in a short quiet time. */
+export const BUDGET: Scale = {
+  ...FULL,
+  name: 'budget',
+  meaning:
+    'the rows that have a budget, in about 20 minutes: peers tuned only; idle connections at 5 000 instead of 18 000; ' +
+    'shorter loads, fewer logins, less time to settle; growing connections with Posthorn alone, which that budget holds against itself',
+  rounds: 2,
+  isWithInstalled: false,
+  rows: [
+    ...['chat-8', 'chat-1', 'chat-tls', 'history-process', 'history-sync', 'active', 'latency', 'login-plaintext'],
+    ...['login-tls', 'idle-plaintext', 'idle-tls', 'storm-plaintext', 'storm-tls', 'start-up'],
+  ],
+  posthornOnly: ['active'],
+  warmUpSeconds: 2,
+  seconds: 4,
+  idle: [5000],
+  settleSeconds: 8,
+  logins: 1500,
+};
+
+/** To see where things stand, in under three minutes for all three servers. */
+export const QUICK: Scale = {
+  name: 'quick',
+  meaning: 'some rows, all smaller than the budgets ask for, peers tuned only: goals are shown for orientation',
+  rounds: 1,
+  isWithInstalled: false,
+  rows: [
+    ...['chat-8', 'chat-tls', 'history-process', 'latency', 'login-plaintext', 'login-tls', 'idle-plaintext'],
+    ...['storm-plaintext', 'rosters'],
+  ],
+  warmUpSeconds: 0.5,
+  seconds: 1,
+  active: [100, 1000],
+  idle: [300],
+  settleSeconds: 1,
+  logins: 150,
+  storm: 200,
+  away: 50,
+  messagesEach: 50,
+  contacts: [10, 50],
+  archived: [0, 1000],
+  fillSeconds: 10,
+};
+
+/** Whether a server is measured in a row at this size. */
+export function isMeasured(scale: Scale, row: { readonly id: string }, server: ServerName): boolean {
+  return server === 'posthorn' || scale.posthornOnly?.includes(row.id) !== true;
+}
