@@ -44,6 +44,7 @@ export async function resumeSession(
     answer: `<resumed xmlns='${NS.STREAM_MANAGEMENT}' ${previous}/>`,
     proceed: () => {
       if (!stream.isNegotiating) return;
+      takeFromFormerStream(stream, session); // who asked at the same time and was told a moment ago
       resumable.attached(session);
       stream.bound(session);
       session.attach(stream);

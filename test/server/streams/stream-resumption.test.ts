@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { serverForTests, type ServerForTests } from '../../support/running-server.ts';
+import { nextTurn, StreamStage } from '../../support/stream-stage.ts';
 import type { TestClient } from '../../support/test-client.ts';
 import { TroubledStore } from '../../support/troubled-store.ts';
 
@@ -257,6 +258,35 @@ describe('stream resumption (XEP-0198 5)', () => {
     // Both ask at once: the one whose request came last has the session, the other is told so.
     await later.until(/<resumed [^>]*h='3'/);
     await again.until(/<conflict /);
+  });
+
+  it('gives the session to one of two that are answered together', async () => {
+    const stage = await StreamStage.open({ store });
+    const turns = async (): Promise<void> => {
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+    };
+    const phone = stage.connectSecurely();
+    await phone.enter('juliet', 'balcony');
+    phone.send(`<enable ${SM} resume='true'/>`);
+    const id = / id='([^']+)'/.exec(await phone.until(/<enabled [^>]*>/))?.[1] ?? '';
+    const [earlier, later] = [stage.connectSecurely(), stage.connectSecurely()];
+    for (const client of [earlier, later]) {
+      await client.logIn('juliet');
+      await client.open();
+    }
+    const release = store.stall();
+    phone.send(`<message to='romeo@capulet.example' type='chat'><body>one</body></message>`);
+    for (const client of [earlier, later]) {
+      client.send(`<resume ${SM} previd='${id}' h='0'/>`);
+      await turns();
+      expect(client.sent).to.equal('');
+    }
+    release();
+    await later.until(/<resumed [^>]*h='1'/);
+    await turns();
+    expect(await earlier.refusal()).to.equal('conflict');
+    await later.fence();
+    expect([...stage.core.table.sessions()].filter(({ account }) => account.jid.local === 'juliet')).to.have.length(1);
   });
 
   it('tells what is committed when the store stalls for a second, and the rest when it is', async () => {
