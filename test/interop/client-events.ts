@@ -56,4 +56,6 @@ export type ClientCommand =
   | { readonly command: 'chat'; readonly to: string; readonly bodies: readonly string[] }
   | { readonly command: 'roster-set'; readonly to: string; readonly name: string }
   | { readonly command: 'ping' | 'version' | 'disco-info'; readonly to: string }
+  /** Answers with the id of the newest message in the archive (XEP-0313); tells all behind `after` as messages. */
+  | { readonly command: 'archive'; readonly after?: string }
   | { readonly command: 'roster' | 'logout' };

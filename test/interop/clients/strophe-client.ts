@@ -157,6 +157,8 @@ async function perform(command: ClientCommand): Promise<unknown> {
         features: children(answer, 'feature').map((feature) => feature.getAttribute('var')),
       };
     }
+    case 'archive':
+      throw new Error('what waits is sent to it');
     case 'logout':
       connection.disconnect('');
       return undefined;

@@ -7,6 +7,9 @@ import { XmppJsResumption } from './xmpp-js-resumption.ts';
 
 const NS_VERSION = 'jabber:iq:version';
 const NS_ROSTER = 'jabber:iq:roster';
+const NS_ARCHIVE = 'urn:xmpp:mam:2';
+const NS_FORWARD = 'urn:xmpp:forward:0';
+const NS_RSM = 'http://jabber.org/protocol/rsm';
 const NS_DISCO_INFO = 'http://jabber.org/protocol/disco#info';
 
 // Node.js 20 has none of its own, and the library asks for a browser's.
@@ -50,10 +53,31 @@ function tell(stanza: Element): void {
   if (stanza.is('presence')) {
     emit({ event: 'presence', sender, type: type ?? 'available', status: stanza.getChildText('status') ?? '' });
   } else if (stanza.is('message')) {
-    const sequences = attributesOf(stanza, 'sequence', NS_SEQUENCE);
-    const delays = attributesOf(stanza, 'delay', NS_DELAY);
-    const body = stanza.getChildText('body') ?? '';
-    emit({ event: 'message', sender, type: type ?? 'normal', body, sequences, delays });
+    const forwarded = stanza.getChild('result', NS_ARCHIVE)?.getChild('forwarded', NS_FORWARD);
+    if (forwarded === undefined) tellMessage(stanza, attributesOf(stanza, 'delay', NS_DELAY));
+    else tellMessage(forwarded.getChild('message')!, attributesOf(forwarded, 'delay', NS_DELAY));
+  }
+}
+
+function tellMessage(message: Element, delays: Record<string, string>[]): void {
+  const { from: sender = '', type = 'normal' } = message.attrs;
+  const sequences = attributesOf(message, 'sequence', NS_SEQUENCE);
+  emit({ event: 'message', sender, type, body: message.getChildText('body') ?? '', sequences, delays });
+}
+
+/** The id of the newest message in the archive. XEP-0313 3.1.2 */
+async function archiveEnd({ iqCaller }: Client): Promise<string | undefined> {
+  const metadata = await iqCaller.get(xml('metadata', NS_ARCHIVE));
+  return metadata?.getChild('end')?.attrs.id;
+}
+
+/** Has everything behind an id sent, page by page, as results that `tell` hears. XEP-0313 4.3 */
+async function readArchive({ iqCaller }: Client, after: string): Promise<void> {
+  for (let next: string | undefined = after; next !== undefined;) {
+    const set = xml('set', NS_RSM, xml('after', {}, next));
+    const fin = await iqCaller.set(xml('query', NS_ARCHIVE, set));
+    const last = fin?.getChild('set', NS_RSM)?.getChildText('last') ?? undefined;
+    next = fin?.attrs.complete === 'true' ? undefined : last;
   }
 }
 
@@ -106,6 +130,8 @@ async function perform(command: ClientCommand): Promise<unknown> {
         features: query?.getChildren('feature').map(({ attrs }) => attrs.var),
       };
     }
+    case 'archive':
+      return command.after === undefined ? archiveEnd(session) : readArchive(session, command.after);
     case 'logout':
       await session.stop();
       emit({ event: 'offline', reason: '' });
