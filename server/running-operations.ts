@@ -125,10 +125,13 @@ export class RunningOperations implements ServerOperations {
 
   async accountChanged(bareJid: string, change: AccountChange): Promise<void> {
     const bare = Jid.parse(bareJid).bare;
-    const end = (session: Session): void => {
-      this.#endSession(session, new StreamError('not-authorized', `The account was changed (${change})`));
-    };
+    const error = new StreamError('not-authorized', `The account was changed (${change})`);
+    const end = (session: Session): void => this.#endSession(session, error);
     for (const session of this.#sessionsOf(bare)) end(session);
+    // Who has logged in and not bound a resource could have one by what it showed before.
+    for (const stream of [...this.#parts.context.streams]) {
+      if (stream.authenticated === bare) stream.closeWithError(error);
+    }
     // Credentials are read anew at each login; what must be unlearnt is that the account is there.
     if (change !== 'password') await this.#parts.core.table.retire(bare, end);
   }

@@ -122,7 +122,10 @@ export class Handshakes {
   async advance(message: Buffer): Promise<Turn> {
     if (this.#handshake === undefined) throw new Error('no handshake is under way');
     const turn = await this.#handshake(message);
-    if (!('challenge' in turn)) this.forget();
+    if (!('challenge' in turn)) {
+      await turn.login.confirm();
+      this.forget();
+    }
     return turn;
   }
 

@@ -104,6 +104,17 @@ export class Login {
     return result;
   }
 
+  /**
+   * Looks once more at what the attempt was judged by: while it waited for its turn, the password may have been changed, or
+   * the account disabled, and whoever did that was told that nobody is left who came in by the old one.
+   * @throws SaslError not-authorized, account-disabled
+   */
+  async confirm(): Promise<void> {
+    const now = await this.#context.accounts.credentials(this.bareJid);
+    if (now === undefined || !isSameLogin(now.credentials, this.credentials)) throw new SaslError('not-authorized');
+    if (now.disabled) throw new SaslError('account-disabled');
+  }
+
   async #unlessRefused<T>(check: () => T | Promise<T>): Promise<T> {
     try {
       return await check();
@@ -120,6 +131,14 @@ export class Login {
     const key = bytes.subarray(0, HASHES[hash].lengthBytes);
     return { salt: bytes.subarray(0, SALT_BYTES), iterations, storedKey: key, serverKey: key };
   }
+}
+
+function isSameLogin(one: Credentials, other: Credentials): boolean {
+  if (one === other) return true;
+  return Object.keys(HASHES).every((name) => {
+    const [key, otherKey] = [one[name as ScramHash]?.storedKey, other[name as ScramHash]?.storedKey];
+    return key === undefined || otherKey === undefined ? key === otherKey : Buffer.compare(key, otherKey) === 0;
+  });
 }
 
 function prepare(username: string, domain: string): Jid | undefined {

@@ -56,6 +56,7 @@ async function welcome(
   const { login, mechanism, request, additional } = authenticated;
   const bare = login.bareJid;
   checkClaim(stream.claimed, bare);
+  stream.authenticated = bare; // from here on it ends with the account's sessions, whatever is waited for below
   let inline = await tokenFor(stream, negotiation, authenticated);
   const resume = request.find('resume', NS.STREAM_MANAGEMENT);
   const resumption =
