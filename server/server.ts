@@ -95,15 +95,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     opened.push(sweep);
     const streams = new Set<ClientStream>();
     const context = await streamContext(config, storage, clock, log, core, streams, random);
+    // First, so that what waits for other servers since the last run goes ahead of what is said now.
+    const federation = await federate(config, storage, clock, log, core, contexts, random);
+    if (federation !== undefined) opened.push(federation);
     const { listening, clients } = await listen(config, clock, log, contexts, random, context, opened);
+    if (federation !== undefined) listening.push(...federation.listening);
     const components = new ComponentListener({ ...context, components: core.components, secrets });
     opened.push(components);
     listening.push(...(await components.listen()));
-    const federation = await federate(config, storage, clock, log, core, contexts, random);
-    if (federation !== undefined) {
-      opened.push(federation);
-      listening.push(...federation.listening);
-    }
     const servers = federation;
     const shared = { startedAt, faults: () => faults.count, streams, clients, servers };
     listening.push(...(await operate(config, clock, log, storage, core, context, opened, shared)));

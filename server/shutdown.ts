@@ -53,8 +53,15 @@ async function within(limitMs: number, clock: Clock, work: Promise<void>): Promi
   cancel();
 }
 
-/** Closes the streams to other servers, and waits a moment for them to agree. */
+/**
+ * Closes the streams to other servers, and waits a moment for them to agree; before that for them to say what has arrived, for
+ * the rest comes back to its senders.
+ */
 export async function endFederation(federation: Federation, clock: Clock): Promise<void> {
+  const askedUntil = clock.monotonic() + GRACE_MS;
+  while (federation.askForArrival() && clock.monotonic() < askedUntil) {
+    await new Promise<void>((resolve) => void clock.schedule(POLL_MS, resolve));
+  }
   federation.shutDown();
   const until = clock.monotonic() + GRACE_MS;
   while (federation.streamCount > 0 && clock.monotonic() < until) {

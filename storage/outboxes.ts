@@ -58,18 +58,25 @@ export class Outboxes {
     return [{ type: 'put', key: textKey('outboxMarks', ownerOf(pair)), value }];
   }
 
+  /** Removes the mark of a pair of which no entry is left that it marks. */
+  removeMarkWrites(pair: DomainPair): Write[] {
+    return [{ type: 'delete', key: textKey('outboxMarks', ownerOf(pair)) }];
+  }
+
   /**
-   * Every entry, in order within a pair. What cannot be read is told to `skipped`, removed and passed over. Rejects with
+   * Every entry, in order within a pair; marks of pairs without entries are removed. What cannot be read is told to `skipped`, removed and passed over. Rejects with
    * StoreError.
    */
   async *everything(skipped: (error: unknown) => void): AsyncGenerator<readonly [DomainPair, OutboxEntry]> {
     const marks = new Map<string, number>();
+    const needed = new Set<string>();
     for await (const page of this.#everywhere('outboxMarks')) {
       for (const [key, value] of page) marks.set(partsOf(key).owner, decodeMark(key, value));
     }
     for await (const page of this.#everywhere('outbox')) {
       for (const [key, value] of page) {
         const { owner } = partsOf(key);
+        needed.add(owner);
         try {
           const entry = decodeOutboxEntry(key, value);
           const isHandedOut = entry.isHandedOut || entry.position <= (marks.get(owner) ?? 0);
@@ -80,6 +87,8 @@ export class Outboxes {
         }
       }
     }
+    const idle = [...marks.keys()].filter((owner) => !needed.has(owner));
+    await this.#access.commit.write(idle.flatMap((owner) => this.removeMarkWrites(pairOf(owner))));
   }
 
   async *#everywhere(table: Table): AsyncGenerator<readonly (readonly [Key, Uint8Array])[]> {

@@ -48,6 +48,13 @@ export class Acknowledgements {
     if (this.#asked === undefined && this.flow.unconfirmedCount % ASK_EVERY === 0) this.#ask(now);
   }
 
+  /** Asks unless that is done already; returns whether something is not known to have arrived. @param now monotonic milliseconds */
+  askNow(now: number): boolean {
+    if (this.flow.unconfirmedCount === 0) return false;
+    if (this.#asked === undefined) this.#ask(now);
+    return true;
+  }
+
   /** Takes `<r/>` and `<a/>`; false for anything else (XEP-0198 4). @throws StreamError */
   take(frame: Frame): boolean {
     if (!this.flow.isCounting) return false;

@@ -1,4 +1,3 @@
-import { keepingOf } from '../../stanzas/processing-hints.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
@@ -7,8 +6,10 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Inbound } from '../routing/account.ts';
 import { readStoredStanza } from '../routing/stored-stanza.ts';
-import type { Carrier, Parcel, ParcelOwner } from './parcel.ts';
+import { positionsOf, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
 import type { PeerFailure } from './peer-failure.ts';
+import type { Returns } from './returns.ts';
+import { isDurable } from './server-stanza.ts';
 
 /** What every path shares. */
 export interface PathContext {
@@ -27,6 +28,7 @@ export interface PathContext {
   isResumable(pair: DomainPair): boolean;
   /** Begins to look for a carrier; `attach` or `failed` follows. */
   connect(path: DomainPath): void;
+  readonly returns: Returns;
   /** Sends an error to whoever sent the stanza. */
   answer(stanza: Stanza, error: StanzaError): void;
 }
@@ -63,6 +65,8 @@ export class DomainPath implements ParcelOwner {
   #carrier: Carrier | undefined;
   #isConnecting = false;
   #isMarking = false;
+  /** Whether the store holds a mark of this path that says nothing any more once the path is empty. */
+  #hasMark = false;
   #failures = 0;
   #failure: PeerFailure | undefined;
   /** Monotonic milliseconds; nobody knocks before. */
@@ -161,9 +165,14 @@ export class DomainPath implements ParcelOwner {
     });
   }
 
-  /** Takes what an earlier run of the server left, oldest first: what may have been sent comes back to its sender. */
-  restore(entries: readonly OutboxEntry[]): void {
+  /**
+   * Takes what an earlier run of the server left, oldest first: what may have been sent comes back to its sender.
+   * @param refusal why the rest does so too
+   */
+  restore(entries: readonly OutboxEntry[], refusal?: StanzaError): void {
+    this.#hasMark = true;
     const lost: Parcel[] = [];
+    const refused: Parcel[] = [];
     for (const { position, at, isHandedOut, document } of entries) {
       this.#lastPosition = Math.max(this.#lastPosition, position);
       let stanza: Stanza;
@@ -174,16 +183,32 @@ export class DomainPath implements ParcelOwner {
         this.#remove([position]);
         continue;
       }
+      if (isHandedOut && stanza.from?.domain === this.pair.remote) {
+        this.#context.returns.restore(this.pair, { stanza, position, at });
+        continue;
+      }
       const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
       const parcel: Parcel = { stanza, owner: this, position, at, bytes, isReady: true, isMarked: isHandedOut };
       this.#hold(parcel);
       if (isHandedOut) {
         this.#out++;
         lost.push(parcel);
-      } else this.#queue.push(parcel);
+      } else if (refusal !== undefined) refused.push(parcel);
+      else this.#queue.push(parcel);
     }
     if (lost.length > 0) this.lost(lost);
+    if (refusal !== undefined) this.#return(refused, refusal);
     this.#goOn();
+  }
+
+  /** Removes what the store knows of a path that is empty, and is forgotten. */
+  forgetMark(): void {
+    if (!this.#hasMark) return;
+    this.#hasMark = false;
+    this.#context.commit.add(this.#context.outboxes.removeMarkWrites(this.pair), {
+      committed: () => undefined,
+      refused: () => undefined, // it does no harm
+    });
   }
 
   /** A stream takes the stanzas of the pair from now on. */
@@ -336,6 +361,7 @@ export class DomainPath implements ParcelOwner {
       return;
     }
     this.#isMarking = true;
+    this.#hasMark = true;
     const done = (): void => {
       this.#isMarking = false;
       for (const parcel of marked) parcel.isMarked = true;
@@ -353,47 +379,19 @@ export class DomainPath implements ParcelOwner {
     });
   }
 
-  /** Returns stanzas to their senders, each once: they leave the outbox first. */
   #return(parcels: readonly Parcel[], error: StanzaError): void {
-    if (parcels.length === 0) return;
     for (const parcel of parcels) this.#release(parcel);
-    const answer = (): void => {
-      for (const { stanza } of parcels) if (isAnswered(stanza)) this.#context.answer(stanza, error);
-    };
-    const positions = positionsOf(parcels);
-    if (positions.length === 0) setImmediate(answer);
-    else {
-      // Refused: it is answered all the same, and may come again after a restart.
-      this.#context.commit.add(this.#context.outboxes.removeWrites(this.pair, positions), {
-        committed: answer,
-        refused: answer,
-      });
-    }
+    this.#context.returns.give(this.pair, parcels, error);
   }
 
   #remove(positions: readonly number[]): void {
     if (positions.length === 0) return;
     this.#context.commit.add(this.#context.outboxes.removeWrites(this.pair, positions), {
       committed: () => undefined,
-      refused: (error) =>
-        this.#context.log.error({ ...this.pair, error: error.message }, 'delivered messages stay in the outbox'),
+      refused: (error) => {
+        this.#hasMark = false; // what stays is not sent again as long as the mark is there
+        this.#context.log.error({ ...this.pair, error: error.message }, 'delivered messages stay in the outbox');
+      },
     });
   }
-}
-
-function positionsOf(parcels: readonly Parcel[]): number[] {
-  return parcels.flatMap(({ position }) => (position === undefined ? [] : [position]));
-}
-
-const SUBSCRIPTION_TYPES = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed']);
-
-/** Whether a stanza must survive the end of the process: messages, and what changes subscriptions. */
-function isDurable(stanza: Stanza): boolean {
-  if (stanza.kind === 'message') return keepingOf(stanza) !== 'never';
-  return stanza.kind === 'presence' && SUBSCRIPTION_TYPES.has(stanza.type ?? '');
-}
-
-/** RFC 6121 4.3: nobody waits for an answer to a probe, nor to a goodbye. */
-function isAnswered({ kind, type }: Stanza): boolean {
-  return kind !== 'presence' || (type !== 'probe' && type !== 'unavailable' && type !== 'error');
 }

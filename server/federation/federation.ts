@@ -1,25 +1,26 @@
 import { BoundedCache } from '../../stanzas/bounded-cache.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
-import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair, OutboxEntry } from '../../storage/outboxes.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Inbound } from '../routing/account.ts';
-import type { Destination } from '../routing/router.ts';
+import type { Destination, Router } from '../routing/router.ts';
 import type { Connection } from '../streams/connection.ts';
 import { targetName, type Dialed, type Dialing } from './dialing.ts';
 import { DomainPath, type PathContext, type PathLimits } from './domain-path.ts';
-import type { FederationContext, StreamEvents, Verification } from './federation-context.ts';
+import { isServedHere, type FederationContext, type StreamEvents, type Verification } from './federation-context.ts';
 import { summaryOf, type ServerStreamSummary, type WaitingSummary } from './federation-summary.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import { KeptFlows } from './kept-flows.ts';
 import { ResolutionError } from './name-resolution.ts';
 import { OutgoingStream } from './outgoing-stream.ts';
 import { PeerFailure } from './peer-failure.ts';
+import { KEPT_FOR_NOBODY_MS, Returns } from './returns.ts';
 import type { ServerStream } from './server-stream.ts';
 import type { StreamFlow } from './stream-flow.ts';
 import { Turns } from './turns.ts';
 
 export interface FederationOptions extends Omit<FederationContext, 'events'> {
+  readonly router: FederationContext['router'] & Pick<Router, 'presentAddress'>;
   readonly storage: Pick<Storage, 'outboxes' | 'commit'>;
   readonly dialing: Pick<Dialing, 'dial'>;
   /** Makes a connection of what was dialled, under TLS where the target wants that from the first byte. */
@@ -44,6 +45,7 @@ export class Federation implements Destination, StreamEvents {
   readonly #paths = new Map<string, DomainPath>();
   readonly #streams = new Set<ServerStream>();
   readonly #kept = new KeptFlows();
+  readonly #returns: Returns;
   /** Streams that are being opened, by pair. */
   readonly #opening = new Map<string, Promise<OutgoingStream>>();
   readonly #answering = new BoundedCache<string, object>(PINGING_SERVERS);
@@ -56,6 +58,7 @@ export class Federation implements Destination, StreamEvents {
     this.#options = options;
     this.#context = { ...options, events: this };
     const { settings, storage, clock, log, random, router } = options;
+    this.#returns = new Returns({ ...options, outboxes: storage.outboxes, commit: storage.commit });
     const limits: PathLimits = {
       maxStanzas: settings.maxQueueStanzas,
       maxBytes: settings.maxQueueBytes,
@@ -73,6 +76,7 @@ export class Federation implements Destination, StreamEvents {
       isStopping: () => this.#isStopping,
       isResumable: (pair) => this.#kept.hasOf(pair),
       connect: (path) => void this.#connect(path),
+      returns: this.#returns,
       answer: (stanza, error) => router.answer(stanza, error),
     };
   }
@@ -111,7 +115,7 @@ export class Federation implements Destination, StreamEvents {
     let pair: DomainPair | undefined;
     let entries: OutboxEntry[] = [];
     const finish = (): void => {
-      if (pair !== undefined) this.#path(pair).restore(entries);
+      if (pair !== undefined) this.#restore(pair, entries);
       entries = [];
     };
     const skipped = (error: unknown): void =>
@@ -126,20 +130,53 @@ export class Federation implements Destination, StreamEvents {
     return restored;
   }
 
+  /** The configuration may have changed meanwhile. */
+  #restore(pair: DomainPair, entries: readonly OutboxEntry[]): void {
+    const { storage, log, clock } = this.#options;
+    if (isServedHere(this.#context, pair.local)) {
+      const refusal = isServedHere(this.#context, pair.remote)
+        ? new StanzaError('remote-server-timeout', `${pair.remote} has moved to this server: send it again`)
+        : undefined;
+      this.#path(pair).restore(entries, refusal);
+      return;
+    }
+    // Nobody is left whom an error would reach: it waits, for the domain may come back.
+    const old = entries.filter(({ at }) => at <= clock.now() - KEPT_FOR_NOBODY_MS).map(({ position }) => position);
+    log.warn(
+      { ...pair, stanzas: entries.length - old.length, removed: old.length },
+      'stanzas of a domain that is no longer in the configuration stay in the outbox, for 30 days',
+    );
+    storage.commit.add(storage.outboxes.removeWrites(pair, old), {
+      committed: () => undefined,
+      refused: (error) => log.error({ ...pair, error: error.message }, 'old messages stay in the outbox'),
+    });
+  }
+
   /** Looks at the clock, about once a second. */
   check(now: number): void {
     for (const stream of this.#streams) stream.check(now);
     for (const [key, path] of this.#paths) {
       path.check();
-      if (path.isForgettable) this.#paths.delete(key);
+      if (!path.isForgettable) continue;
+      path.forgetMark();
+      this.#paths.delete(key);
     }
     this.#kept.expire(now);
+    this.#returns.check();
+  }
+
+  /** Asks every other server how far it has come; returns whether something is not known to have arrived. */
+  askForArrival(): boolean {
+    const now = this.#context.clock.monotonic();
+    let isUnknown = false;
+    for (const stream of [...this.#streams]) if (stream.askForArrival(now)) isUnknown = true;
+    return isUnknown;
   }
 
   /** Ends every stream. What is not known to have arrived stays in the outbox. */
   shutDown(): void {
     this.#isStopping = true;
-    for (const stream of [...this.#streams]) stream.closeWithError(new StreamError('system-shutdown'));
+    for (const stream of [...this.#streams]) stream.shutDown();
     for (const { connection } of this.#streams) connection.flush();
   }
 

@@ -62,3 +62,8 @@ export function toOwners(parcels: readonly Parcel[], tell: (owner: ParcelOwner, 
   }
   for (const [owner, own] of byOwner) tell(owner, own);
 }
+
+/** The places in the outbox of those that have one. */
+export function positionsOf(parcels: readonly Parcel[]): number[] {
+  return parcels.flatMap(({ position }) => (position === undefined ? [] : [position]));
+}

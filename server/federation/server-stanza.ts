@@ -1,6 +1,7 @@
 import { fromServerContent, toServerContent } from '../../stanzas/content-namespace.ts';
 import type { Frame } from '../../stanzas/frame.ts';
 import { JidError, type Jid } from '../../stanzas/jid.ts';
+import { keepingOf } from '../../stanzas/processing-hints.ts';
 import { withoutForgedSequence } from '../../stanzas/sequence.ts';
 import { Stanza, stanzaKind } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
@@ -11,6 +12,7 @@ import { isServedHere, type FederationContext } from './federation-context.ts';
 /** The beginning of the ids of pings by which a stream learns how far the other server has come. */
 export const ARRIVAL_PING = 'posthorn-arrived-';
 
+const SUBSCRIPTION_TYPES = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed']);
 const IQ_TYPES = new Set(['get', 'set', 'result', 'error']);
 
 /**
@@ -56,6 +58,12 @@ export function acceptStanza(
 export function serverBytes(stanza: Stanza): string {
   const content = toServerContent(stanza.content);
   return content === stanza.content ? stanza.toBytes() : stanza.withContent(content).toBytes();
+}
+
+/** Whether a stanza must survive the end of the process: messages, and what changes subscriptions. */
+export function isDurable(stanza: Stanza): boolean {
+  if (stanza.kind === 'message') return keepingOf(stanza) !== 'never';
+  return stanza.kind === 'presence' && SUBSCRIPTION_TYPES.has(stanza.type ?? '');
 }
 
 function isAnsweredPing({ type, id, from, to }: Stanza, { events }: FederationContext): boolean {

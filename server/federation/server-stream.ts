@@ -236,6 +236,18 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.#close(error.message, false);
   }
 
+  /** Asks how far the peer has come; returns whether something is not known to have arrived. @param now monotonic milliseconds */
+  askForArrival(now: number): boolean {
+    return this.isOpen && this.acknowledgements.askNow(now);
+  }
+
+  /** Ends the stream because the server stops. */
+  shutDown(): void {
+    // RFC 6120 4.9.1.1: who closes the stream behind our error has read what came before that.
+    if (!this.isOver && !this.flow.isCounting) this.#asksByClosing = true;
+    this.closeWithError(new StreamError('system-shutdown'));
+  }
+
   /** Closes our side (RFC 6120 4.4) and waits for the peer's, but not for ever. */
   close(reason: string): void {
     this.#close(reason, true);

@@ -129,6 +129,10 @@ export async function startFederation(start: FederationStart): Promise<RunningFe
   const listeners: SocketListener[] = [];
   const listening: ListeningAddress[] = [];
   try {
+    // Before anything can be said that would go ahead of it.
+    router.setRemote(federation);
+    const restored = await federation.restore();
+    if (restored > 0) log.info({ stanzas: restored }, 'stanzas for other servers wait from the last run');
     for (const { name, port, portOption, isDirect } of [
       { name: 's2s', port: s2s.port, portOption: 's2s.port', isDirect: false },
       { name: 's2s-tls', port: s2s.tlsPort, portOption: 's2s.tls_port', isDirect: true },
@@ -149,11 +153,10 @@ export async function startFederation(start: FederationStart): Promise<RunningFe
       listeners.push(listener);
       listening.push(...(await listener.listen()));
     }
-    router.setRemote(federation);
-    const restored = await federation.restore();
-    if (restored > 0) log.info({ stanzas: restored }, 'stanzas for other servers wait from the last run');
   } catch (error) {
     for (const listener of listeners) listener.close();
+    federation.shutDown();
+    federation.abandon();
     throw error;
   }
   return {

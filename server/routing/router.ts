@@ -118,6 +118,16 @@ export class Router implements AccountEvents {
     }
   }
 
+  /**
+   * Where somebody hears something now: at the address itself, or in a session of the same account that is available;
+   * undefined while nobody is there.
+   */
+  presentAddress(jid: Jid): Jid | undefined {
+    const sessions = this.#options.table.peek(jid.bare)?.sessions.filter(({ stream }) => stream !== undefined) ?? [];
+    const own = sessions.find((session) => session.jid.full === jid.full);
+    return (own ?? sessions.find(({ isAvailable }) => isAvailable))?.jid;
+  }
+
   // AccountEvents
 
   /** Steps 3 to 5 for one stanza of a session. Never throws. */

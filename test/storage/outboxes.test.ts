@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { MemoryStore } from '../../storage/backends/memory.ts';
-import { positionKey } from '../../storage/keys.ts';
+import { positionKey, textKey } from '../../storage/keys.ts';
 import type { OutboxEntry } from '../../storage/outboxes.ts';
 import { storageOver } from '../../storage/storage.ts';
 
@@ -49,6 +49,27 @@ describe('outboxes', () => {
     ]);
     const found = (await everything(storage)) as [unknown, OutboxEntry][];
     expect(found.map(([, { isHandedOut }]) => isHandedOut)).to.deep.equal([true, true, false, true]);
+  });
+
+  it('forget the mark of a pair when it says nothing any more', async () => {
+    const store = new MemoryStore();
+    const storage = storageOver(store);
+    const marks = async (): Promise<number> => {
+      const found = await store.getMany([textKey('outboxMarks', 'capulet.example/montague.example')]);
+      return found.filter((value) => value !== undefined).length;
+    };
+    await storage.commit.write([
+      ...storage.outboxes.putWrites(PAIR, entry(1)),
+      ...storage.outboxes.handOutWrites(PAIR, 1),
+    ]);
+    await everything(storage);
+    expect(await marks()).to.equal(1);
+    await storage.commit.write(storage.outboxes.removeWrites(PAIR, [1]));
+    await everything(storage);
+    expect(await marks()).to.equal(0);
+    await storage.commit.write(storage.outboxes.handOutWrites(PAIR, 1));
+    await storage.commit.write(storage.outboxes.removeMarkWrites(PAIR));
+    expect(await marks()).to.equal(0);
   });
 
   it('pass over what cannot be read, and remove it', async () => {

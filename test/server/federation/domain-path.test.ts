@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
+import { textKey } from '../../../storage/keys.ts';
 import { certified, FederationStage, type Peer } from '../../support/federation-stage.ts';
 
 const SM = `<sm xmlns='urn:xmpp:sm:3'/>`;
@@ -225,6 +226,11 @@ describe('the path to another domain', () => {
     await peer.accept();
     expect(await sent(peer)).to.deep.equal(['m1', 'm2']);
     expect(errors()).to.deep.equal([]);
+    // Nothing of it is left in the store once it has arrived and the path is forgotten.
+    peer.send('</stream:stream>');
+    await stage.pass(2);
+    await stage.stage.storage.commit.flush();
+    expect(await store.getMany([textKey('outboxMarks', 'example.com/montague.example')])).to.deep.equal([undefined]);
   });
 
   it('keeps messages for a server that does not answer, knocks less and less often, and loses patience', async () => {
