@@ -317,7 +317,7 @@ async function listen(
   if (config.http.port !== false) {
     // Only where it is wanted: ws takes a part of the start-up time.
     const { startHttp } = await import('./http/http-server.ts');
-    const http = await startHttp({ config, clock, log, handshakes, admission, flusher: shared.flusher, accept });
+    const http = await startHttp({ ...shared, config, clock });
     opened.push(http);
     listening.push(...http.listening);
   }

@@ -28,6 +28,8 @@ export interface HttpOptions {
   readonly flusher: Flusher;
   /** Called with each WebSocket connection; to be given a listener before this returns. */
   readonly accept: (connection: Connection) => void;
+  /** From 0 to 1, for jitter. */
+  readonly random?: () => number;
 }
 
 /** The HTTP listener, running. */

@@ -7,6 +7,7 @@ import type { Config } from '../../config/options.ts';
 import { securityOf } from '../sasl/channel-bindings.ts';
 import { NO_SECURITY, type SecurityLayer } from '../sasl/mechanisms.ts';
 import type { Admission } from '../streams/admission.ts';
+import { comeBackSeconds } from '../streams/come-back.ts';
 import type { Connection } from '../streams/connection.ts';
 import type { Flusher } from '../streams/flusher.ts';
 import { forwardedAddress, forwardedSecurely, isLoopback } from './reverse-proxy.ts';
@@ -20,7 +21,9 @@ const MAX_FRAGMENTS = 1024;
 /** Options of WebSocketUpgrade. */
 export interface WebSocketUpgradeOptions {
   readonly config: Pick<Config, 'c2s' | 'http' | 'limits'>;
-  readonly admission: Pick<Admission, 'admit' | 'release'>;
+  readonly admission: Pick<Admission, 'admit' | 'release' | 'comeBackSeconds'>;
+  /** From 0 to 1, for jitter. */
+  readonly random?: () => number;
   readonly flusher: Flusher;
   /** Called with each connection; to be given a listener before this returns. */
   readonly accept: (connection: Connection) => void;
@@ -52,16 +55,18 @@ export class WebSocketUpgrade {
    * @param upgraded called when the connection has become a WebSocket
    */
   handle(request: IncomingMessage, socket: Socket, head: Buffer, upgraded: () => void): void {
-    const { config, accept, flusher } = this.#options;
+    const { config, accept, flusher, admission, random = Math.random } = this.#options;
     socket.on('error', ignore);
     const refusal = this.#refusal(request);
     if (refusal !== undefined) {
       refuse(socket, refusal);
       return;
     }
-    const remoteAddress = this.#admittedAddress(request, socket);
-    if (remoteAddress === undefined) {
-      refuse(socket, '503 Service Unavailable');
+    const remoteAddress = this.#addressOf(request, socket);
+    if (!this.#isAdmitted(remoteAddress, socket)) {
+      // RFC 9110 10.2.3
+      const after = comeBackSeconds(admission.comeBackSeconds(remoteAddress), random());
+      refuse(socket, '503 Service Unavailable', `Retry-After: ${after}\r\n`);
       return;
     }
     const security = securityLayer(request, socket, config.http.tls);
@@ -88,15 +93,23 @@ export class WebSocketUpgrade {
     return undefined;
   }
 
-  /** Whom the connection is from, counted if it is one that a proxy made for another; undefined when that is refused. */
-  #admittedAddress({ headers }: IncomingMessage, socket: Socket): string | undefined {
-    const { admission, config } = this.#options;
+  /** Whom the connection is from. */
+  #addressOf({ headers }: IncomingMessage, socket: Socket): string {
     const peer = socket.remoteAddress ?? '';
-    if (config.http.tls || !isLoopback(peer)) return peer;
-    const address = forwardedAddress(headers) ?? peer;
-    if (!admission.admit(address)) return undefined;
+    return this.#isOfProxy(peer) ? (forwardedAddress(headers) ?? peer) : peer;
+  }
+
+  /** Counts a connection that a proxy made for another; the others are counted where they are accepted. */
+  #isAdmitted(address: string, socket: Socket): boolean {
+    const { admission } = this.#options;
+    if (!this.#isOfProxy(socket.remoteAddress ?? '')) return true;
+    if (!admission.admit(address)) return false;
     socket.once('close', () => admission.release(address));
-    return address;
+    return true;
+  }
+
+  #isOfProxy(peer: string): boolean {
+    return !this.#options.config.http.tls && isLoopback(peer);
   }
 }
 
@@ -110,8 +123,9 @@ function sameOrigin(allowed: string, origin: string): boolean {
   return URL.canParse(allowed) && URL.canParse(origin) && new URL(allowed).origin === new URL(origin).origin;
 }
 
-function refuse(socket: Socket, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+/** @param fields further header fields, each with the end of its line */
+function refuse(socket: Socket, status: string, fields = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${fields}Connection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.resume();
 }
 

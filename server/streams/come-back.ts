@@ -7,14 +7,19 @@ const MOST_SECONDS = 300;
 const RETRY_NAMESPACE = 'urn:posthorn:retry:0';
 
 /**
- * The stream error for a client that is welcome, but not now. Half of the time is jitter, so that those who are refused
- * together do not come back together.
+ * After how many whole seconds a client that is refused is to come back. Half of the time is jitter, so that those who are
+ * refused together do not come back together.
  * @param seconds how long it will take at least
  * @param random from 0 to 1
  */
-export function comeBackLater(seconds: number, random: number): StreamError {
+export function comeBackSeconds(seconds: number, random: number): number {
   const least = Math.min(MOST_SECONDS, Math.max(LEAST_SECONDS, seconds));
-  const after = Math.ceil(least + least * random);
+  return Math.ceil(least + least * random);
+}
+
+/** The stream error for a client that is welcome, but not now; the parameters are those of `comeBackSeconds`. */
+export function comeBackLater(seconds: number, random: number): StreamError {
+  const after = comeBackSeconds(seconds, random);
   return new StreamError(
     'resource-constraint',
     `Too many clients at the moment: come back in ${after} seconds`,

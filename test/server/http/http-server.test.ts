@@ -61,6 +61,7 @@ describe('server/http/http-server', () => {
       handshakes: new TlsHandshakes({ contexts: certificates.contexts, maxHandshakes: 8, timeoutMs: 10_000, clock }),
       admission,
       flusher: new Flusher({ log: silentLog }),
+      random: () => 0.5,
       accept: (connection) => {
         const heard = new RecordingListener();
         connection.listener = heard;
@@ -341,7 +342,11 @@ describe('server/http/http-server', () => {
         tlsExporter: undefined,
         tlsServerEndPoint: undefined,
       });
-      expect(await refusedWith(port, from('192.0.2.1'))).to.include('503');
+      const refused = dial(port, from('192.0.2.1'));
+      refused.on('error', () => undefined); // it never opens, and is ended with the others
+      const [, answer] = (await once(refused, 'unexpected-response')) as [unknown, IncomingMessage];
+      expect(answer.statusCode).to.equal(503);
+      expect(answer.headers['retry-after']).to.equal('45'); // 30, and half of the jitter
       const other = await open(port, {
         scheme: 'ws',
         headers: { 'X-Forwarded-For': '192.0.2.2', 'X-Forwarded-Proto': 'http' },
