@@ -8,6 +8,7 @@ import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { defineModule } from '../module.ts';
 import type { Component } from '../routing/component.ts';
 import { Components } from '../routing/components.ts';
+import { OnBehalf } from '../routing/on-behalf.ts';
 import { PendingRequests } from '../routing/pending-requests.ts';
 import { Features } from '../services/features.ts';
 
@@ -15,19 +16,27 @@ import { Features } from '../services/features.ts';
 const INFO_OF_NODES = `${NS.DELEGATION}:bare:disco#info:*`;
 const ITEMS = `${NS.DELEGATION}:bare:disco#items:*`;
 const MAX_NESTED = 100;
+/** Requests that one account, or all of another domain, may have waiting for answers. */
+const MAX_WAITING_OF_SENDER = 100;
+/** The same of everybody: far fewer than the requests that the server may have waiting at all. */
+const MAX_WAITING = 2000;
 
 /** XEP-0355: Namespace Delegation. Components answer in place of the server what the configuration gives them. */
 export const delegation = defineModule({
   name: 'delegation',
   implements: [{ xep: 355, version: '0.5', note: 'the admin mode' }],
-  needs: { components: Components, pending: PendingRequests, features: Features },
-  setup({ iq, feature, route, log }, { components, pending, features }) {
+  needs: { components: Components, pending: PendingRequests, features: Features, onBehalf: OnBehalf },
+  setup({ iq, feature, route, isLocalDomain, log }, { components, pending, features, onBehalf }) {
     const delegating = [...components.all()].filter(({ settings }) => settings.delegated.length > 0);
     if (delegating.length === 0) return;
     feature(NS.DELEGATION, ['server']);
+    const waiting = new SenderQuota(MAX_WAITING_OF_SENDER, MAX_WAITING);
     iq.delegate(function delegateRequest(stanza, payload) {
       for (const component of delegating) {
-        if (isFor(component, stanza, payload)) return () => forward(component, stanza);
+        if (!isFor(component, stanza, payload)) continue;
+        // "Stanzas from managing entity": nor what it asks in the name of somebody (XEP-0356), or it would ask itself for ever
+        if (onBehalf.askerOf(stanza)?.domain === component.settings.domain) continue;
+        return () => forwardInTurn(component, stanza);
       }
       return undefined;
     });
@@ -50,6 +59,19 @@ export const delegation = defineModule({
         if (namespace !== INFO_OF_NODES && namespace !== ITEMS) learnFeatures(component, namespace);
       }
     });
+
+    /** Whoever asks is not slowed down by what it has asked already; so there is a bound to that. */
+    async function forwardInTurn(component: Component, stanza: Stanza): Promise<Element | undefined> {
+      const { bare, domain } = stanza.from!;
+      const sender = isLocalDomain(domain) ? bare : domain;
+      if (!waiting.take(sender))
+        throw new StanzaError('resource-constraint', 'Too many requests wait for an answer', 'wait');
+      try {
+        return await forward(component, stanza);
+      } finally {
+        waiting.release(sender);
+      }
+    }
 
     /** "Server Forwards Delegated <iq/> Stanza" */
     async function forward(component: Component, stanza: Stanza): Promise<Element | undefined> {
@@ -102,6 +124,36 @@ export const delegation = defineModule({
     }
   },
 });
+
+/** How many of something each sender has, and all together. */
+class SenderQuota {
+  readonly #maxOfSender: number;
+  readonly #max: number;
+  readonly #counts = new Map<string, number>();
+  #all = 0;
+
+  constructor(maxOfSender: number, max: number) {
+    this.#maxOfSender = maxOfSender;
+    this.#max = max;
+  }
+
+  /** Counts one more; false where that is too many. */
+  take(sender: string): boolean {
+    const count = this.#counts.get(sender) ?? 0;
+    if (count >= this.#maxOfSender || this.#all >= this.#max) return false;
+    this.#counts.set(sender, count + 1);
+    this.#all++;
+    return true;
+  }
+
+  /** One that was taken is there no more. */
+  release(sender: string): void {
+    const count = this.#counts.get(sender) ?? 0;
+    if (count > 1) this.#counts.set(sender, count - 1);
+    else this.#counts.delete(sender);
+    this.#all--;
+  }
+}
 
 /** Whether a request to the server or a bare JID is one that the component answers. */
 function isFor({ settings, host }: Component, stanza: Stanza, payload: Child): boolean {

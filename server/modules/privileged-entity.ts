@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import { includesRequest } from '../../config/external-components.ts';
 import { BoundedCache } from '../../stanzas/bounded-cache.ts';
 import { element, parseElement, type Element } from '../../stanzas/element.ts';
@@ -136,7 +138,7 @@ export const privilegedEntity = defineModule({
       if (!includesRequest(granted, stanza.type === 'get' ? 'get' : 'set')) {
         throw new StanzaError('forbidden', `The privilege for ${child.namespace} is missing`);
       }
-      const answer = (await onBehalf.ask(account.jid, request)).withHeader({ id: request.id });
+      const answer = (await onBehalf.ask(account.jid, request, component.jid)).withHeader({ id: request.id });
       const copy = element('forwarded', NS.FORWARD, {}, parseElement(answer.toDocument(), {}));
       return element('privilege', NS.PRIVILEGE, {}, copy);
     }
@@ -160,7 +162,10 @@ export const privilegedEntity = defineModule({
       const from = presence.from!;
       if (from.domain === component.settings.domain) return; // its own
       const known = seen.get(component);
-      const state = `${presence.type ?? ''} ${presence.content}`;
+      // A digest, for strangers decide how long a presence is.
+      const state = createHash('sha256')
+        .update(`${presence.type ?? ''} ${presence.content}`, 'latin1')
+        .digest('base64');
       if (known?.get(from.full)?.state === state) return;
       known?.set(from.full, { state });
       component.show(presence);

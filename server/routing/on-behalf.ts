@@ -22,9 +22,16 @@ export interface OnBehalfOptions {
  */
 export class OnBehalf {
   readonly #options: OnBehalfOptions;
+  /** Who has sent the requests that wait for their answers, by their ids, which are ours. */
+  readonly #askers = new Map<string, Jid>();
 
   constructor(options: OnBehalfOptions) {
     this.#options = options;
+  }
+
+  /** Who sends this request in the name of its sender; undefined where that is the sender itself. */
+  askerOf({ id }: Stanza): Jid | undefined {
+    return id === undefined ? undefined : this.#askers.get(id);
   }
 
   /** Sends a stanza. Rejects with StanzaError `forbidden` where there is no such account. */
@@ -40,15 +47,25 @@ export class OnBehalf {
     router.send(session, stanza.withHeader({ from: account.jid }), receipt);
   }
 
-  /** Sends a request to `to`; resolves with its answer, be it a result or an error. Rejects with StanzaError. */
-  ask(owner: Jid, request: Stanza): Promise<Stanza> {
-    const sent = request.withHeader({ from: owner, to: request.to ?? owner });
-    return new Promise((resolve, reject) => {
-      const send = (stanza: Stanza): void => {
-        this.send(owner, stanza, new InboundLedger(1).begin()).catch(reject);
-      };
-      this.#options.pending.ask(sent, send).then(resolve, reject);
-    });
+  /**
+   * Sends a request to `to`; resolves with its answer, be it a result or an error. Rejects with StanzaError.
+   * @param asker who really asks
+   */
+  async ask(owner: Jid, request: Stanza, asker: Jid): Promise<Stanza> {
+    const asked = request.withHeader({ from: owner, to: request.to ?? owner });
+    let id = '';
+    try {
+      return await new Promise<Stanza>((resolve, reject) => {
+        const send = (stanza: Stanza): void => {
+          id = stanza.id ?? '';
+          this.#askers.set(id, asker);
+          this.send(owner, stanza, new InboundLedger(1).begin()).catch(reject);
+        };
+        this.#options.pending.ask(asked, send).then(resolve, reject);
+      });
+    } finally {
+      this.#askers.delete(id);
+    }
   }
 }
 

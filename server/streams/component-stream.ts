@@ -218,10 +218,12 @@ export class ComponentStream implements ConnectionListener, IntakeOwner, Scanner
 
   #bind(component: Component): void {
     const { components, config, log } = this.#context;
-    components.attach(component, this);
+    components.checkConflict(component);
     this.#state = 'bound';
     this.#scanner.setLimits(scannerLimits(config.components.maxStanzaBytes));
+    // XEP-0114 3: before anything else, such as what an earlier stream of it gives back
     this.connection.write('<handshake/>');
+    components.attach(component, this);
     log.info(this.#facts(), 'a component is connected');
     components.welcome(component);
     this.#outbox.open(component);

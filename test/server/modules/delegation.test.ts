@@ -20,9 +20,10 @@ describe('a component to which namespaces are delegated (XEP-0355)', () => {
       { namespace: 'urn:xmpp:delegation:2:bare:disco#items:*' },
       { namespace: 'urn:xmpp:delegation:2:bare:disco#info:*' },
     ];
+    const privileges = { iq: [{ namespace: MOOD, type: 'both' }] };
     stage = await ComponentStage.open(
-      ['juliet@example.com', 'nurse@example.net'],
-      [{ domain: PUBSUB, name: 'PubSub', delegated }],
+      ['juliet@example.com', 'romeo@example.com', 'nurse@example.net'],
+      [{ domain: PUBSUB, name: 'PubSub', delegated, ...privileges }],
     );
     juliet = await stage.play.actor('juliet@example.com/balcony');
     await juliet.enter();
@@ -107,6 +108,28 @@ describe('a component to which namespaces are delegated (XEP-0355)', () => {
     expect(own)
       .to.match(/id='own' type='error'/)
       .and.not.include('<delegation');
+  });
+
+  it('is not given what it asks itself in the name of an account (XEP-0356): it would ask itself for ever', async () => {
+    const came = await component.send(
+      `<iq from='${PUBSUB}' to='juliet@example.com' id='own' type='get'><privileged_iq xmlns='urn:xmpp:privilege:2'>` +
+        `<iq xmlns='jabber:client' id='in' type='get'>${mood}</iq></privileged_iq></iq>`,
+    );
+    expect(came)
+      .to.match(/id='own' type='result'.*id='in' type='error'.*<service-unavailable/)
+      .and.not.include('<delegation');
+  });
+
+  it('is given so many requests of one person at a time that it has time for the others', async () => {
+    const romeo = await stage.play.actor('romeo@example.com/orchard');
+    let came = '';
+    for (let n = 0; n < 100; n++) came = await delegate(request(mood));
+    expect(juliet.take()).to.deep.equal([]);
+    expect(await delegate(request(mood))).to.equal('');
+    expect(juliet.take().join('')).to.match(/type='error'.*<resource-constraint/);
+    expect(await delegate(request(mood), romeo)).to.include('<delegation');
+    expect(await answer(came, result())).to.include(`type='result'`);
+    expect(await delegate(request(mood))).to.include('<delegation');
   });
 
   it('answers service discovery of accounts, but for what the server says itself', async () => {

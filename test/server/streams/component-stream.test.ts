@@ -279,6 +279,15 @@ describe('the stream of an external component (XEP-0114)', () => {
       expect(first.connection.take()).to.equal('');
     });
 
+    it('tells the newer one that it is accepted before it is given anything', async () => {
+      const first = await stage.enter(PLAYS);
+      await first.send(message(PLAYS, `romeo@${PLAYS}`));
+      const answer = await stage.connect().enter(PLAYS);
+      expect(answer)
+        .to.match(/^<handshake\/>/)
+        .and.match(stanzaError('remote-server-timeout'));
+    });
+
     it('does not replace it before the secret is shown', async () => {
       const first = await stage.enter(PLAYS);
       expect(await stage.connect().enter(PLAYS, 'a thorn')).to.match(streamError('not-authorized'));
