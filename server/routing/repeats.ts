@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts';
 import type { Account, SentStanza } from './account.ts';
 import { ContentHash } from './content-hash.ts';
 import { HashFilter } from './hash-filter.ts';
+import { KeysRead } from './keys-read.ts';
 import type { Session } from './session.ts';
 
 export interface RepeatsOptions {
@@ -36,12 +37,14 @@ export class Repeats {
   /** Accounts with messages that are known by their own `id`. */
   readonly #counting = new WeakSet<Account>();
 
+  readonly #read: KeysRead;
   readonly #hash = new ContentHash();
   /** The keys of the batch that fills, by account. */
   readonly #given = new Map<string, PlacedSendKey[]>();
 
   constructor(options: RepeatsOptions) {
     this.#options = options;
+    this.#read = new KeysRead(options.sendKeys);
     // What was refused was not sent.
     options.commit.onRefused(() => {
       this.#filters = new WeakMap();
@@ -97,7 +100,7 @@ export class Repeats {
   async isRepeat(account: Account, key: SendKey): Promise<boolean> {
     // The first may still be on its way to the disk.
     await this.#options.commit.flush();
-    const stored = await this.#options.sendKeys.load(account.jid.bare, this.#horizon());
+    const stored = await this.#read.load(account, this.#horizon());
     if (key.stream === undefined) {
       return stored.some((other) => other.kind === 'sent' && other.stream === undefined && isSame(other, key));
     }
@@ -141,7 +144,10 @@ export class Repeats {
     const excess = keys.length - expired.length > MAX_KEYS ? MAX_KEYS / 2 : Infinity;
     const kept = keys.slice(Math.max(expired.length, keys.length - excess));
     const upTo = keys[keys.length - kept.length - 1]?.position;
-    if (upTo !== undefined) await this.#options.commit.write(this.#options.sendKeys.forgetWrites(owner, upTo));
+    if (upTo !== undefined) {
+      this.#read.forget(account);
+      await this.#options.commit.write(this.#options.sendKeys.forgetWrites(owner, upTo));
+    }
     const filter = new HashFilter();
     for (const key of kept) {
       if (key.stream !== undefined) this.#counting.add(account);
