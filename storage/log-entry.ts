@@ -3,8 +3,8 @@ import { StoreError } from './ordered-store.ts';
 import type { Key } from './ordered-store.ts';
 import { shortTextLength, writeShortText } from './short-text.ts';
 
-/** One message of an account's log. */
-export interface LogEntry {
+/** What an account's log says of one message, without the message. */
+export interface LogPlace {
   /** Microseconds since the epoch, unique and increasing per owner: the place in the log and the time of receipt. */
   readonly position: number;
   readonly flags: {
@@ -19,6 +19,10 @@ export interface LogEntry {
   readonly peer: string;
   /** The chat's number of this message; undefined for what is not counted. */
   readonly sequence: number | undefined;
+}
+
+/** One message of an account's log. */
+export interface LogEntry extends LogPlace {
   /** The whole stanza with `xmlns='jabber:client'` on its root; a byte string. */
   readonly stanza: string;
 }
@@ -41,13 +45,19 @@ const SENT = 4;
 const MAX_TEXT_BYTES = 0xffff;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** The entry as a value, as `encodeMessage`. */
+export function encodeEntry(entry: LogEntry, resource: string): Uint8Array {
+  return encodeMessage(entry, entry.stanza, resource);
+}
+
 /**
- * The entry as a value; its position is in the key. Throws RangeError for an impossible sequence or peer.
+ * A message in its place as a value; the position is in the key. Throws RangeError for an impossible sequence or peer.
  *
+ * @param stanza as in LogEntry
  * @param resource that of the contact, '' for none: what the index by contact is made of
  */
-export function encodeEntry(entry: LogEntry, resource: string): Uint8Array {
-  const { flags, peer, sequence, stanza } = entry;
+export function encodeMessage(place: LogPlace, stanza: string, resource: string): Uint8Array {
+  const { flags, peer, sequence } = place;
   const peerLength = shortTextLength(peer);
   const resourceLength = shortTextLength(resource);
   if (peerLength > MAX_TEXT_BYTES || resourceLength > MAX_TEXT_BYTES) throw new RangeError('the peer is no JID');

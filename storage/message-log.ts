@@ -1,12 +1,12 @@
 import type { StorageAccess } from './access.ts';
 import { positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
-import { decodeEntry, encodeEntry, flagsOf, stanzaLengthOf } from './log-entry.ts';
-import type { LogEntry } from './log-entry.ts';
+import { decodeEntry, encodeMessage, flagsOf, stanzaLengthOf } from './log-entry.ts';
+import type { LogEntry, LogPlace } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
 import type { Key, Write } from './ordered-store.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
-export type { LogEntry } from './log-entry.ts';
+export type { LogEntry, LogPlace } from './log-entry.ts';
 
 export interface LogPageOptions {
   /** Only entries behind this position. */
@@ -68,21 +68,22 @@ export class MessageLog {
   }
 
   /**
-   * Appends the entry. The index by contact learns of it when somebody asks (archive-survey.ts).
+   * Appends a message in its place. The index by contact learns of it when somebody asks (archive-survey.ts).
    *
+   * @param stanza as in LogEntry
    * @param contact the JID, bare or full, of the chat's other side as this message has it
    * @throws RangeError for what cannot be written
    */
-  appendWrite(owner: string, entry: LogEntry, contact: string): Write {
+  appendWrite(owner: string, place: LogPlace, stanza: string, contact: string): Write {
     const slash = contact.indexOf('/');
     const resource = slash < 0 ? '' : contact.slice(slash + 1);
-    const key = positionKey('log', owner, entry.position);
-    return { type: 'put', key, value: encodeEntry(entry, resource) };
+    const key = positionKey('log', owner, place.position);
+    return { type: 'put', key, value: encodeMessage(place, stanza, resource) };
   }
 
   /** The same as a list, where the contact has no resource unless it is given. */
   appendWrites(owner: string, entry: LogEntry, contact = entry.peer): Write[] {
-    return [this.appendWrite(owner, entry, contact)];
+    return [this.appendWrite(owner, entry, entry.stanza, contact)];
   }
 
   /** Up to `limit` entries, archived or pending or neither: the reader chooses. */

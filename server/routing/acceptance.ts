@@ -2,13 +2,12 @@ import { keepingOf } from '../../stanzas/processing-hints.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { messageType, type Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
-import type { LogEntry } from '../../storage/message-log.ts';
 import type { StoreError } from '../../storage/ordered-store.ts';
 import type { SendKey } from '../../storage/send-keys.ts';
 import type { Account, Inbound, SentStanza } from './account.ts';
 import { Deliveries, HeldDelivery } from './deliveries.ts';
 import { messageFate, type MessageFate } from './delivery.ts';
-import { chatOf, type Recorder } from './recorder.ts';
+import { chatOf, type RecordedPlace, type Recorder } from './recorder.ts';
 import type { Repeats } from './repeats.ts';
 import type { MessageDelivery } from './message-delivery.ts';
 import { Departure, ReceivedMessage, SentMessage, type RecordedOutcome } from './recorded-message.ts';
@@ -221,7 +220,7 @@ export class Acceptance implements RecordedOutcome {
     const entry = recorder.received(recording, account, stanza, account === sender);
     const message = new ReceivedMessage(this, delivery, account, stanza, receipt, entry);
     account.enqueue(message);
-    let ownEntry: LogEntry | undefined = entry;
+    let ownEntry: RecordedPlace | undefined = entry;
     if (sent !== undefined && sender !== undefined && sender !== account) {
       ownEntry = recorder.sent(recording, sender, sent.stanza);
       message.copy = new SentMessage(delivery, sender, sent, ownEntry);
@@ -251,7 +250,7 @@ export class Acceptance implements RecordedOutcome {
     recorder.commit(recording, departure);
   }
 
-  #remember(sender: Account | undefined, entry: LogEntry | undefined, key: SendKey | undefined): void {
+  #remember(sender: Account | undefined, entry: RecordedPlace | undefined, key: SendKey | undefined): void {
     if (sender === undefined || entry === undefined || key === undefined) return;
     this.#options.repeats.remember(sender, entry.position, key);
   }

@@ -26,7 +26,7 @@ export class Deliveries {
       while (waiting[done]?.isReady === true) waiting[done++]!.deliver();
     } finally {
       // Also when one of them fails: nothing is delivered twice, and nothing stands before the others for ever.
-      // Emptied, not replaced: an old array that is garbage keeps what is in it alive until a full collection.
+      // Emptied: what is delivered should hang on nothing old, or it may stay alive until a full collection.
       if (done === waiting.length) waiting.length = 0;
       else if (done > 0) waiting.splice(0, done);
     }

@@ -1,7 +1,7 @@
 import { sequenceBytes } from '../../stanzas/sequence.ts';
 import { stanzaIdBytes } from '../../stanzas/stable-id.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
-import type { LogEntry } from '../../storage/message-log.ts';
+import type { LogPlace } from '../../storage/message-log.ts';
 import type { Account } from './account.ts';
 import type { ArchiveIds } from './archive-ids.ts';
 
@@ -10,11 +10,11 @@ export class LoggedMessage {
   readonly account: Account;
   /** As it was received or sent, without number and archive id. */
   readonly stanza: Stanza;
-  readonly entry: LogEntry | undefined;
+  readonly entry: LogPlace | undefined;
   readonly #ids: ArchiveIds;
   #stamped: Stanza | undefined;
 
-  constructor(account: Account, stanza: Stanza, entry: LogEntry | undefined, ids: ArchiveIds) {
+  constructor(account: Account, stanza: Stanza, entry: LogPlace | undefined, ids: ArchiveIds) {
     this.account = account;
     this.stanza = stanza;
     this.entry = entry;

@@ -3,7 +3,7 @@ import { keepingOf } from '../../stanzas/processing-hints.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { messageType, type Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
-import type { LogEntry } from '../../storage/message-log.ts';
+import type { LogEntry, LogPlace } from '../../storage/message-log.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Counters } from '../metrics/counters.ts';
@@ -14,6 +14,7 @@ import { messageFate } from './delivery.ts';
 import { LoggedMessage } from './logged-message.ts';
 import type { GivenBack } from './pending-messages.ts';
 import type { Copy, Pipeline } from './pipeline.ts';
+import type { RecordedPlace } from './recorder.ts';
 import type { Session } from './session.ts';
 import type { Slot } from './slot.ts';
 import { readStoredStanza } from './stored-stanza.ts';
@@ -39,9 +40,9 @@ export class MessageDelivery {
   }
 
   /** A message that was committed: its turn among the account's deliveries has come. */
-  deliver(account: Account, stanza: Stanza, entry: LogEntry, measured: MeasuredMessage | undefined): void {
+  deliver(account: Account, stanza: Stanza, entry: RecordedPlace, measured: MeasuredMessage | undefined): void {
     const { pending } = account;
-    const size = entry.stanza.length;
+    const size = entry.stanzaBytes;
     // Behind messages that wait, or with nobody there, it waits too: the flush keeps the order.
     if (account.isFlushing || pending.waitingCount > 0) {
       pending.addWaiting(entry.position, size);
@@ -79,7 +80,7 @@ export class MessageDelivery {
   }
 
   /** Shows the sender's other sessions what one of them has sent. */
-  copySent(account: Account, sent: SentStanza, entry: LogEntry | undefined): void {
+  copySent(account: Account, sent: SentStanza, entry: LogPlace | undefined): void {
     if (!this.mayCopySent(account, sent)) return;
     const message = new LoggedMessage(account, sent.stanza, entry, this.#options.archiveIds);
     const seen = [sent.session];
@@ -89,7 +90,7 @@ export class MessageDelivery {
   }
 
   /** Says that a message is in its account's archive. */
-  archived(account: Account, stanza: Stanza, entry: LogEntry): void {
+  archived(account: Account, stanza: Stanza, entry: LogPlace): void {
     for (const handler of this.#options.pipeline.archived) handler(account, stanza, entry);
   }
 
@@ -140,7 +141,7 @@ export class MessageDelivery {
     if (sessions.every(({ priority = -1 }) => priority < 0)) await pending.clearArchived(upTo);
   }
 
-  #hasArchived(session: Session, entry: LogEntry | undefined): boolean {
+  #hasArchived(session: Session, entry: LogPlace | undefined): boolean {
     if (entry?.flags.archived !== true) return false;
     return entry.position <= (this.#options.archiveMark.peek(session) ?? 0);
   }
@@ -267,7 +268,7 @@ const BEHIND_POLL_MS = 50;
 const STUCK_MS = 60_000;
 
 /** Delivers what is handed out already. One of several sessions may have ended while the others were served. */
-function give(session: Session, stanza: Stanza, { position }: LogEntry): void {
+function give(session: Session, stanza: Stanza, { position }: LogPlace): void {
   if (session.deliver(stanza, position)) return;
   session.account.pending.takeBack([{ position, bytes: stanza.content.length }]);
 }

@@ -2,7 +2,7 @@ import type { Child } from '../../stanzas/frame.ts';
 import type { Element } from '../../stanzas/element.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { Jid } from '../../stanzas/jid.ts';
-import type { LogEntry } from '../../storage/message-log.ts';
+import type { LogPlace } from '../../storage/message-log.ts';
 import type { Account } from './account.ts';
 import type { LoggedMessage } from './logged-message.ts';
 import type { Session } from './session.ts';
@@ -43,7 +43,7 @@ export interface Copy {
 export type Copier = (message: LoggedMessage, seen: readonly Session[]) => readonly Copy[];
 
 /** Hears of a message in an account's archive, after the commit. */
-export type ArchivedHandler = (account: Account, stanza: Stanza, entry: LogEntry) => void;
+export type ArchivedHandler = (account: Account, stanza: Stanza, entry: LogPlace) => void;
 
 /** RFC 6121 4.7.1, with names for the two meanings of an absent type. */
 export type SentPresence = 'broadcast' | 'directed' | Subscription | 'probe';

@@ -1,11 +1,11 @@
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { CommitListener } from '../../storage/group-commit.ts';
-import type { LogEntry } from '../../storage/message-log.ts';
 import type { StoreError } from '../../storage/ordered-store.ts';
 import type { Account, SentStanza } from './account.ts';
 import type { Deliveries, Delivery } from './deliveries.ts';
 import type { MessageDelivery } from './message-delivery.ts';
 import type { Receipt } from './receipt.ts';
+import type { RecordedPlace } from './recorder.ts';
 
 /** Who is told that a message could not be recorded. */
 export interface RecordedOutcome {
@@ -22,9 +22,9 @@ export class SentMessage implements Delivery {
   readonly #delivery: MessageDelivery;
   readonly #account: Account;
   readonly #sent: SentStanza;
-  readonly #entry: LogEntry | undefined;
+  readonly #entry: RecordedPlace | undefined;
 
-  constructor(delivery: MessageDelivery, account: Account, sent: SentStanza, entry: LogEntry | undefined) {
+  constructor(delivery: MessageDelivery, account: Account, sent: SentStanza, entry: RecordedPlace | undefined) {
     this.#delivery = delivery;
     this.#account = account;
     this.#sent = sent;
@@ -75,7 +75,7 @@ export class ReceivedMessage implements Delivery, CommitListener {
   readonly #account: Account;
   readonly #stanza: Stanza;
   readonly #receipt: Receipt | undefined;
-  readonly #entry: LogEntry;
+  readonly #entry: RecordedPlace;
 
   constructor(
     outcome: RecordedOutcome,
@@ -83,7 +83,7 @@ export class ReceivedMessage implements Delivery, CommitListener {
     account: Account,
     stanza: Stanza,
     receipt: Receipt | undefined,
-    entry: LogEntry,
+    entry: RecordedPlace,
   ) {
     this.#outcome = outcome;
     this.#delivery = delivery;

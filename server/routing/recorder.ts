@@ -2,7 +2,7 @@ import { NS } from '../../stanzas/namespaces.ts';
 import type { Jid } from '../../stanzas/jid.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { CommitListener, GroupCommit } from '../../storage/group-commit.ts';
-import type { LogEntry, MessageLog } from '../../storage/message-log.ts';
+import type { LogPlace, MessageLog } from '../../storage/message-log.ts';
 import type { Write } from '../../storage/ordered-store.ts';
 import { chatKey, occupantChatKey } from '../../storage/sequences.ts';
 import type { Clock } from '../clock.ts';
@@ -37,6 +37,15 @@ export interface Recording {
   document: string;
 }
 
+/**
+ * The place of a message that was recorded, as long as it is on its way. The stanza as it is written is not kept with it: on the
+ * way to the disk it would be in memory twice, and with all that wait for a commit in every collection.
+ */
+export interface RecordedPlace extends LogPlace {
+  /** Bytes of the stanza in the log. */
+  readonly stanzaBytes: number;
+}
+
 /** Stamps messages and writes them into the logs of their accounts, both sides in one batch. */
 export class Recorder {
   readonly #options: RecorderOptions;
@@ -62,14 +71,15 @@ export class Recorder {
   }
 
   /** The message in the log of who receives it; `isOwn` where the account sent it to itself. */
-  received(recording: Recording, account: Account, stanza: Stanza, isOwn: boolean): LogEntry {
+  received(recording: Recording, account: Account, stanza: Stanza, isOwn: boolean): RecordedPlace {
     const contact = stanza.from!;
-    const flags = { archived: this.#mayArchive(recording, account, contact), pending: true, sent: isOwn };
+    const archived = this.#mayArchive(recording, account, contact);
+    const flags = archived && !isOwn ? RECEIVED : { archived, pending: true, sent: isOwn };
     return this.#append(recording, account, stanza, contact, flags);
   }
 
   /** The message in the log of who sent it, written where it is archived; undefined where the account is gone. */
-  sent(recording: Recording, account: Account, stanza: Stanza): LogEntry | undefined {
+  sent(recording: Recording, account: Account, stanza: Stanza): RecordedPlace | undefined {
     const contact = stanza.to!;
     // Disabled or removed meanwhile: what is written now would outlive the account.
     if (account.state !== 'present') return undefined;
@@ -83,25 +93,31 @@ export class Recorder {
     else commit.add(other === undefined ? [one] : [one, other], listener);
   }
 
-  #append(recording: Recording, account: Account, stanza: Stanza, contact: Jid, flags: LogEntry['flags']): LogEntry {
+  #append(
+    recording: Recording,
+    account: Account,
+    stanza: Stanza,
+    contact: Jid,
+    flags: LogPlace['flags'],
+  ): RecordedPlace {
     if (recording.stanza !== stanza) {
       recording.stanza = stanza;
       recording.document = stanza.toDocument();
     }
-    const entry: LogEntry = {
+    const place: RecordedPlace = {
       position: account.pending.nextPosition(recording.at),
       flags,
       peer: this.#isOccupant(stanza, contact) ? contact.full : contact.bare,
       sequence: recording.sequence,
-      stanza: recording.document,
+      stanzaBytes: recording.document.length,
     };
     if (flags.archived) this.#options.counters.archived++;
     if (flags.archived || flags.pending) {
-      const write = this.#options.messageLog.appendWrite(account.jid.bare, entry, contact.full);
+      const write = this.#options.messageLog.appendWrite(account.jid.bare, place, recording.document, contact.full);
       if (recording.one === undefined) recording.one = write;
       else recording.other = write;
     }
-    return entry;
+    return place;
   }
 
   /** XEP-0313 5.1.1: what is worth a number is worth archiving, unless its owner does not want it. */
@@ -116,6 +132,7 @@ export class Recorder {
 }
 
 const NOTHING: readonly Write[] = [];
+const RECEIVED = { archived: true, pending: true, sent: false } as const;
 const SENT = { archived: true, pending: false, sent: true } as const;
 const SENT_UNARCHIVED = { archived: false, pending: false, sent: true } as const;
 

@@ -4,7 +4,7 @@ import { NS } from '../../../stanzas/namespaces.ts';
 import { Stanza } from '../../../stanzas/stanza.ts';
 import type { ArchiveRetention } from '../../../storage/archive-retention.ts';
 import type { MessageArchive } from '../../../storage/message-archive.ts';
-import type { LogEntry } from '../../../storage/message-log.ts';
+import type { LogPlace } from '../../../storage/message-log.ts';
 import { readStoredStanza } from '../../routing/stored-stanza.ts';
 
 export interface RetractionsOptions {
@@ -25,7 +25,7 @@ export class Retractions {
   }
 
   /** Takes a message that was archived; does nothing where it retracts nothing. Rejects with StoreError. */
-  async bury(owner: string, retraction: Stanza, entry: LogEntry): Promise<void> {
+  async bury(owner: string, retraction: Stanza, entry: LogPlace): Promise<void> {
     const retracted = retraction.child('retract', NS.RETRACT)?.attribute('id');
     // 5: the tombstone names the retraction
     if (retracted === undefined || retraction.id === undefined) return;
@@ -36,7 +36,7 @@ export class Retractions {
   }
 
   /** The position of the latest message of that id in the same chat, from the same side (6: the same bare JID). */
-  async #find(owner: string, id: string, { peer, flags, position }: LogEntry): Promise<number | undefined> {
+  async #find(owner: string, id: string, { peer, flags, position }: LogPlace): Promise<number | undefined> {
     const slash = peer.indexOf('/');
     const contact = { bare: slash < 0 ? peer : peer.slice(0, slash), resource: '' };
     const attribute = ` id='${toByteString(escapeAttribute(id))}'`;
