@@ -22,7 +22,7 @@ export interface OnBehalfOptions {
  */
 export class OnBehalf {
   readonly #options: OnBehalfOptions;
-  /** Who has sent the requests that wait for their answers, by their ids, which are ours. */
+  /** Who has sent the requests that wait for their answers, by account and id: whom they went to knows the id. */
   readonly #askers = new Map<string, Jid>();
 
   constructor(options: OnBehalfOptions) {
@@ -30,8 +30,8 @@ export class OnBehalf {
   }
 
   /** Who sends this request in the name of its sender; undefined where that is the sender itself. */
-  askerOf({ id }: Stanza): Jid | undefined {
-    return id === undefined ? undefined : this.#askers.get(id);
+  askerOf({ from, id }: Stanza): Jid | undefined {
+    return this.#askers.get(keyOf(from, id)); // nobody else sends from the bare JID of an account
   }
 
   /** Sends a stanza. Rejects with StanzaError `forbidden` where there is no such account. */
@@ -53,20 +53,24 @@ export class OnBehalf {
    */
   async ask(owner: Jid, request: Stanza, asker: Jid): Promise<Stanza> {
     const asked = request.withHeader({ from: owner, to: request.to ?? owner });
-    let id = '';
+    let key = '';
     try {
       return await new Promise<Stanza>((resolve, reject) => {
         const send = (stanza: Stanza): void => {
-          id = stanza.id ?? '';
-          this.#askers.set(id, asker);
+          key = keyOf(owner, stanza.id);
+          this.#askers.set(key, asker);
           this.send(owner, stanza, new InboundLedger(1).begin()).catch(reject);
         };
         this.#options.pending.ask(asked, send).then(resolve, reject);
       });
     } finally {
-      this.#askers.delete(id);
+      this.#askers.delete(key);
     }
   }
+}
+
+function keyOf(from: Jid | undefined, id: string | undefined): string {
+  return `${from?.full ?? ''} ${id ?? ''}`;
 }
 
 /** Where a session without a client takes the answers to its requests. */

@@ -120,6 +120,17 @@ describe('a component to which namespaces are delegated (XEP-0355)', () => {
       .and.not.include('<delegation');
   });
 
+  it('is given what somebody else sends under the id of a request that it has made in the name of an account', async () => {
+    await component.send(
+      `<iq from='${PUBSUB}' to='juliet@example.com' id='own' type='get'><privileged_iq xmlns='urn:xmpp:privilege:2'>` +
+        `<iq xmlns='jabber:client' id='in' type='get' to='montague@example.org'>${mood}</iq></privileged_iq></iq>`,
+    );
+    const [abroad = ''] = stage.play.takeAbroad();
+    const id = / id='([^']+)'/.exec(abroad)?.[1] ?? '';
+    expect(id).not.to.equal('');
+    expect(await delegate(request(mood).replace('pep1', id))).to.include('<delegation');
+  });
+
   it('is given so many requests of one person at a time that it has time for the others', async () => {
     const romeo = await stage.play.actor('romeo@example.com/orchard');
     let came = '';
