@@ -88,10 +88,12 @@ export class DialbackAnswers {
     } else {
       this.#verifying++;
       const key = textValue(frame.content).trim();
-      void context.events.verify({ local: to, remote: from }, stream.streamId, key).then((verification) => {
+      const answer = (verification: Verification): void => {
         this.#verifying--;
         if (stream.isOpen) this.#answer(from, to, this.#outcome(from, to, verification));
-      });
+      };
+      const pair = { local: to, remote: from };
+      void context.events.verify(pair, stream.streamId, key, connection.remoteAddress).then(answer);
     }
   }
 

@@ -51,6 +51,8 @@ export interface DnsClientOptions {
 const ROUNDS = 2;
 const MAX_TCP_BYTES = 65_535;
 const DEFAULT_NEGATIVE_SECONDS = 60;
+/** RFC 2308 5: what does not exist yet is not missed for longer. */
+const MAX_NEGATIVE_SECONDS = 3600;
 const MAX_ALIASES = 8;
 /** RFC 1035 4.1.1: 3 is "name error", 0 "no error". */
 const NO_ERROR = 0;
@@ -206,7 +208,7 @@ function read({ responseCode, answers: records, authorities }: DnsResponse, name
     } else addresses.push(record.address);
   }
   if (addresses.length > 0 || services.length > 0) return { addresses, services, ttlSeconds };
-  return { addresses, services, ttlSeconds: negativeTtl(authorities) };
+  return { addresses, services, ttlSeconds: Math.min(aliasTtl, negativeTtl(authorities)) };
 }
 
 /** Follows CNAME records; answers under any other name are not for us. */
@@ -226,7 +228,7 @@ function canonicalName(records: readonly DnsRecord[], name: string): { owner: st
 function negativeTtl(authorities: readonly DnsRecord[]): number {
   const authority = authorities.find((record) => record.type === 'SOA');
   return authority?.type === 'SOA'
-    ? Math.min(authority.ttlSeconds, authority.minimumSeconds)
+    ? Math.min(authority.ttlSeconds, authority.minimumSeconds, MAX_NEGATIVE_SECONDS)
     : DEFAULT_NEGATIVE_SECONDS;
 }
 

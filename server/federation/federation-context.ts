@@ -37,8 +37,8 @@ export interface StreamEvents {
   proved(remote: string): void;
   /** Stanzas for the pair may go out over the stream (XEP-0288). */
   maySend(stream: IncomingStream, pair: DomainPair): void;
-  /** Asks the server of `pair.remote` whether a key is its own. Never rejects. */
-  verify(pair: DomainPair, streamId: string, key: string): Promise<Verification>;
+  /** Asks the server of `pair.remote` whether a key is its own. Never rejects. @param address of who claims it */
+  verify(pair: DomainPair, streamId: string, key: string, address: string): Promise<Verification>;
   /** A ping was answered that was sent to learn how far the other server has come. */
   pingAnswered(id: string, pair: DomainPair): boolean;
   /** Whether the server of a domain has opened a stream to us, proved or not. */

@@ -1,11 +1,12 @@
 import { BoundedCache } from '../../stanzas/bounded-cache.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { DomainPair, OutboxEntry } from '../../storage/outboxes.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { networkOf } from '../sasl/network.ts';
 import type { Inbound } from '../routing/account.ts';
 import type { Destination, Router } from '../routing/router.ts';
 import type { Connection } from '../streams/connection.ts';
-import { targetName, type Dialed, type Dialing } from './dialing.ts';
 import { DomainPath, type PathContext, type PathLimits } from './domain-path.ts';
 import { isServedHere, type FederationContext, type StreamEvents, type Verification } from './federation-context.ts';
 import { summaryOf, type ServerStreamSummary, type WaitingSummary } from './federation-summary.ts';
@@ -16,24 +17,28 @@ import { OutgoingStream } from './outgoing-stream.ts';
 import { PeerFailure } from './peer-failure.ts';
 import { KEPT_FOR_NOBODY_MS, Returns } from './returns.ts';
 import type { ServerStream } from './server-stream.ts';
+import { Shares } from './shares.ts';
 import type { StreamFlow } from './stream-flow.ts';
+import { openStream, type StreamOpening } from './stream-opening.ts';
 import { Turns } from './turns.ts';
 
 export interface FederationOptions extends Omit<FederationContext, 'events'> {
   readonly router: FederationContext['router'] & Pick<Router, 'presentAddress'>;
   readonly storage: Pick<Storage, 'outboxes' | 'commit'>;
-  readonly dialing: Pick<Dialing, 'dial'>;
-  /** Makes a connection of what was dialled, under TLS where the target wants that from the first byte. */
-  readonly connect: (dialed: Dialed, pair: DomainPair) => Promise<Connection>;
+  readonly dialing: StreamOpening['dialing'];
+  readonly connect: StreamOpening['connect'];
   /** From 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
 }
 
 const MAX_PATHS = 20_000;
+/** Domains that one account has us look for, or speak to. */
+const MAX_PATHS_OF_SENDER = 1000;
 const MAX_DIALING = 64;
 /** Connections that strangers have us make, to verify what they claim: they keep no others waiting. */
 const MAX_DIALING_TO_VERIFY = 32;
 const MAX_VERIFYING = 500;
+const MAX_VERIFYING_OF_NETWORK = 100;
 const PINGING_SERVERS = 4096;
 const ANSWERING = Object.freeze({});
 
@@ -46,8 +51,13 @@ export class Federation implements Destination, StreamEvents {
   readonly #streams = new Set<ServerStream>();
   readonly #kept = new KeptFlows();
   readonly #returns: Returns;
+  readonly #opening: StreamOpening;
+  /** Whose stanzas have made a path, by its key. */
+  readonly #founders = new Map<string, string>();
+  readonly #pathsOfSender = new Shares(MAX_PATHS_OF_SENDER);
+  readonly #verifyingOfNetwork = new Shares(MAX_VERIFYING_OF_NETWORK);
   /** Streams that are being opened, by pair. */
-  readonly #opening = new Map<string, Promise<OutgoingStream>>();
+  readonly #openings = new Map<string, Promise<OutgoingStream>>();
   readonly #answering = new BoundedCache<string, object>(PINGING_SERVERS);
   readonly #turns = new Turns(MAX_DIALING, MAX_PATHS);
   readonly #turnsToVerify = new Turns(MAX_DIALING_TO_VERIFY, MAX_VERIFYING);
@@ -57,6 +67,8 @@ export class Federation implements Destination, StreamEvents {
   constructor(options: FederationOptions) {
     this.#options = options;
     this.#context = { ...options, events: this };
+    const { dialing, connect } = options;
+    this.#opening = { dialing, connect, context: this.#context, failureOf: (error) => this.#failureOf(error) };
     const { settings, storage, clock, log, random, router } = options;
     this.#returns = new Returns({ ...options, outboxes: storage.outboxes, commit: storage.commit });
     const limits: PathLimits = {
@@ -102,7 +114,7 @@ export class Federation implements Destination, StreamEvents {
       if (this.#context.policies.of(to.domain) === 'deny') {
         throw new StanzaError('not-allowed', `This server does not talk to ${to.domain}`);
       }
-      this.#path({ local: from.domain, remote: to.domain }).accept(item);
+      this.#path({ local: from.domain, remote: to.domain }, founderOf(stanza)).accept(item);
     } catch (error) {
       this.#context.router.answer(stanza, error, receipt);
     }
@@ -160,6 +172,10 @@ export class Federation implements Destination, StreamEvents {
       if (!path.isForgettable) continue;
       path.forgetMark();
       this.#paths.delete(key);
+      const founder = this.#founders.get(key);
+      if (founder === undefined) continue;
+      this.#founders.delete(key);
+      this.#pathsOfSender.giveBack(founder);
     }
     this.#kept.expire(now);
     this.#returns.check();
@@ -221,9 +237,11 @@ export class Federation implements Destination, StreamEvents {
 
   /** Opens a stream for the pair, unless there is one. Rejects with PeerFailure. */
   async open(pair: DomainPair): Promise<void> {
+    if (this.#path(pair).isOpen) return;
+    const carrier = await this.#carrierFor(pair);
+    // Meanwhile it may have found a stream itself, or have been forgotten.
     const path = this.#path(pair);
-    if (path.isOpen) return;
-    this.#attach(path, await this.#carrierFor(pair));
+    if (!path.isOpen) this.#attach(path, carrier);
   }
 
   /** Closes the streams of another domain; returns how many. */
@@ -259,8 +277,11 @@ export class Federation implements Destination, StreamEvents {
     else this.#attach(path, stream);
   }
 
-  async verify(pair: DomainPair, streamId: string, key: string): Promise<Verification> {
-    if (this.#verifying >= MAX_VERIFYING) return new PeerFailure('resource-constraint', 'too much is being verified');
+  async verify(pair: DomainPair, streamId: string, key: string, address: string): Promise<Verification> {
+    const network = networkOf(address);
+    if (this.#verifying >= MAX_VERIFYING || !this.#verifyingOfNetwork.take(network)) {
+      return new PeerFailure('resource-constraint', 'too much is being verified');
+    }
     this.#verifying++;
     try {
       const existing = this.#outgoing((stream) => stream.pair.remote === pair.remote && stream.isReady);
@@ -270,6 +291,7 @@ export class Federation implements Destination, StreamEvents {
       return this.#failureOf(error);
     } finally {
       this.#verifying--;
+      this.#verifyingOfNetwork.giveBack(network);
     }
   }
 
@@ -311,12 +333,19 @@ export class Federation implements Destination, StreamEvents {
     return this.#kept.takeOf(pair);
   }
 
-  #path(pair: DomainPair): DomainPath {
+  /** @throws StanzaError where there are too many. @param founder whose share a new path counts against */
+  #path(pair: DomainPair, founder?: string): DomainPath {
     const key = keyOf(pair);
     let path = this.#paths.get(key);
     if (path === undefined) {
       if (this.#paths.size >= MAX_PATHS) {
         throw new StanzaError('resource-constraint', 'This server talks to too many others already');
+      }
+      if (founder !== undefined) {
+        if (!this.#pathsOfSender.take(founder)) {
+          throw new StanzaError('resource-constraint', 'You talk to too many other servers already');
+        }
+        this.#founders.set(key, founder);
       }
       path = new DomainPath(pair, this.#pathContext);
       this.#paths.set(key, path);
@@ -326,8 +355,10 @@ export class Federation implements Destination, StreamEvents {
 
   async #connect(path: DomainPath): Promise<void> {
     try {
-      this.#attach(path, await this.#carrierFor(path.pair));
+      const carrier = await this.#carrierFor(path.pair);
+      if (!path.isOpen) this.#attach(path, carrier);
     } catch (error) {
+      if (path.isOpen) return;
       const failure = this.#failureOf(error);
       this.#context.counters.serverConnectFailures.add(failure.condition);
       path.failed(failure);
@@ -387,18 +418,18 @@ export class Federation implements Destination, StreamEvents {
 
   /** A stream that is ready; one for all who ask at the same time. */
   #newStream(pair: DomainPair, turns: Turns): Promise<OutgoingStream> {
-    const sending = this.#opening.get(keyOf(pair));
+    const sending = this.#openings.get(keyOf(pair));
     if (sending !== undefined) return sending;
     const key = turns === this.#turns ? keyOf(pair) : `${keyOf(pair)} to verify`;
-    const opening = this.#opening.get(key);
+    const opening = this.#openings.get(key);
     if (opening !== undefined) return opening;
-    const stream = this.#dial(pair, turns).finally(() => this.#opening.delete(key));
-    this.#opening.set(key, stream);
+    const stream = this.#dial(pair, turns).finally(() => this.#openings.delete(key));
+    this.#openings.set(key, stream);
     return stream;
   }
 
   async #dial(pair: DomainPair, turns: Turns): Promise<OutgoingStream> {
-    const { dialing, connect, settings } = this.#options;
+    const { settings } = this.#options;
     if (this.#context.policies.of(pair.remote) === 'deny') {
       throw new PeerFailure('not-allowed', `s2s.policies forbids ${pair.remote}`, { isFinal: true });
     }
@@ -412,29 +443,7 @@ export class Federation implements Destination, StreamEvents {
     if (turn === undefined) throw new PeerFailure('resource-constraint', 'too many connections are being made');
     await turn;
     try {
-      const tried = new Set<string>();
-      let last: PeerFailure | undefined;
-      for (;;) {
-        let dialed: Dialed;
-        try {
-          dialed = await dialing.dial(pair.remote, tried);
-        } catch (error) {
-          throw last ?? error;
-        }
-        tried.add(targetName(dialed.target));
-        try {
-          const stream = new OutgoingStream(await connect(dialed, pair), this.#context, pair);
-          await stream.ready;
-          return stream;
-        } catch (error) {
-          last = this.#failureOf(error);
-          if (!last.mayTryNext) throw last;
-          this.#context.log.info(
-            { ...pair, host: dialed.target.host, address: dialed.address, reason: last.message },
-            'a server of another domain does not do; the next one is tried',
-          );
-        }
-      }
+      return await openStream(this.#opening, pair);
     } finally {
       turns.end();
     }
@@ -458,4 +467,10 @@ export class Federation implements Destination, StreamEvents {
 
 function keyOf({ local, remote }: DomainPair): string {
   return `${local}>${remote}`;
+}
+
+/** Whose share a path counts against that the stanza makes; nobody's for an answer, which a stranger may have asked for. */
+function founderOf({ kind, type, from }: Stanza): string | undefined {
+  const isAnswer = type === 'error' || (kind === 'iq' && type === 'result');
+  return isAnswer || from === undefined || from.local === '' ? undefined : from.bare;
 }

@@ -89,9 +89,11 @@ export class NameResolution {
       ...servicesOf(plain).map((record) => ({ ...record, directTls: false })),
       ...servicesOf(direct).map((record) => ({ ...record, directTls: true })),
     ];
-    // RFC 6120 3.2.2
-    if (records.length === 0) return [[{ host: name, port: DEFAULT_PORT, directTls: false }]];
     const offered = records.filter(({ target }) => target !== '');
+    // RFC 6120 3.2.2; XEP-0368: without direct TLS there may still be STARTTLS
+    if (offered.length === 0 && servicesOf(plain).length === 0) {
+      return [[{ host: name, port: DEFAULT_PORT, directTls: false }]];
+    }
     // RFC 2782, "Target"
     if (offered.length === 0) throw new ResolutionError(`DNS says that ${domain} has no XMPP server`, true);
     // XEP-0368 3: the records of both services are one set

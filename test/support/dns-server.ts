@@ -18,6 +18,8 @@ export interface DnsServerForTests {
   readonly questions: string[];
   /** What it knows; other names do not exist. */
   records: DnsRecord[];
+  /** What comes with the news that there is nothing (RFC 2308). */
+  authority: DnsRecord | undefined;
   /** Whether datagrams are answered with "truncated", so that the question comes again over TCP. */
   truncates: boolean;
   /** Whether questions are left without an answer. */
@@ -37,6 +39,7 @@ export async function dnsServerForTests(records: DnsRecord[], address = '127.0.0
     port,
     questions: [],
     records,
+    authority: undefined,
     truncates: false,
     isSilent: false,
     close() {
@@ -66,7 +69,9 @@ export async function dnsServerForTests(records: DnsRecord[], address = '127.0.0
     );
     header.writeUInt16BE(1, 4);
     header.writeUInt16BE(answers.length, 6);
-    return Buffer.concat([header, question, ...answers.map(encodeRecord)]);
+    const authorities = answers.length > 0 || server.authority === undefined ? [] : [server.authority];
+    header.writeUInt16BE(authorities.length, 8);
+    return Buffer.concat([header, question, ...[...answers, ...authorities].map(encodeRecord)]);
   };
   udp.on('message', (query, from) => {
     const response = answer(query, true);

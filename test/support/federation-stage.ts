@@ -45,6 +45,8 @@ export class FederationStage {
   /** Domains that were tried in vain. */
   readonly missed: string[] = [];
   security: SecurityLayer | undefined;
+  /** How many servers each domain has. */
+  servers = 1;
   #offered = 0;
 
   private constructor(stage: Stage, juliet: Actor, { environment, security, log }: FederationStageOptions) {
@@ -92,8 +94,8 @@ export class FederationStage {
   }
 
   /** Another server connects. */
-  connect(security: SecurityLayer): Peer {
-    const connection = new MemoryConnection({ security });
+  connect(security: SecurityLayer, address = '192.0.2.1'): Peer {
+    const connection = new MemoryConnection({ security, address });
     this.federation.accept(connection);
     return new Peer(connection);
   }
@@ -126,8 +128,8 @@ export class FederationStage {
   }
 
   #dial(domain: string, tried: ReadonlySet<string> = new Set()): Promise<Dialed> {
-    const target = { host: domain, port: 5269, directTls: false };
-    if (this.security === undefined || tried.size > 0) {
+    const target = { host: domain, port: 5269 + tried.size, directTls: false };
+    if (this.security === undefined || tried.size >= this.servers) {
       this.missed.push(domain);
       const error = new Error(`${domain} cannot be reached`);
       error.name = 'DialingError';

@@ -437,4 +437,41 @@ describe('the path to another domain', () => {
     peer.send(`<message from='romeo@montague.example' to='juliet@example.com'><body>smuggled</body></message>`);
     await peer.until(/<stream:error><invalid-from /);
   });
+
+  it('uses one stream, though an administrator opens it at the same time', async () => {
+    await open();
+    await say(1);
+    const opened = stage.federation.open({ local: 'example.com', remote: 'montague.example' });
+    const peer = await stage.nextDialed();
+    await peer.accept();
+    await opened;
+    await say(2);
+    expect(await sent(peer)).to.deep.equal(['m1', 'm2']);
+    expect(stage.dialed).to.have.length(1);
+    // Another pair finds its stream by itself while the administrator waits for one.
+    const again = stage.federation.open({ local: 'example.com', remote: 'verona.example' });
+    const theirs = stage.connect(certified('verona.example'));
+    theirs.open('verona.example');
+    await theirs.until(/<\/stream:features>/);
+    theirs.send(`<bidi xmlns='urn:xmpp:bidi'/>`);
+    theirs.send(
+      `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>${Buffer.from('verona.example').toString('base64')}</auth>`,
+    );
+    await theirs.until(/<success /);
+    theirs.open('verona.example');
+    await theirs.until(/<\/stream:features>/);
+    await stage.stage.settle();
+    const sayTo = (n: number): Promise<void> =>
+      stage.juliet.send(`<message to='prince@verona.example' type='chat' id='m${n}'><body>line ${n}</body></message>`);
+    await sayTo(3);
+    expect(await sent(theirs)).to.deep.equal(['m3']);
+    const own = await stage.nextDialed();
+    stage.security = certified('verona.example');
+    await own.accept();
+    await again;
+    await sayTo(4);
+    expect(await sent(theirs)).to.deep.equal(['m4']);
+    expect(await sent(own)).to.deep.equal([]);
+    expect(errors()).to.deep.equal([]);
+  });
 });

@@ -85,4 +85,60 @@ describe('a server that means ill', () => {
     await stage.juliet.send(`<message to='romeo@montague.example' type='chat'><body>hi</body></message>`);
     await (await stage.nextDialed()).until(/<stream:stream /);
   });
+
+  it('has a share of what is verified, and no more', async () => {
+    await open();
+    const ask = async (address: string, count: number): Promise<string> => {
+      let answers = '';
+      for (let n = 0; n < count; n += 16) {
+        const peer = stage.connect(uncertified(), address);
+        peer.open('tybalt.example');
+        for (let m = n; m < Math.min(count, n + 16); m++) {
+          peer.send(`<db:result ${DB} from='d${m}.tybalt.example' to='example.com'>k</db:result>`);
+        }
+        await stage.stage.settle();
+        answers += peer.connection.sent;
+      }
+      return answers;
+    };
+    const answers = await ask('192.0.2.66', 104);
+    expect([...answers.matchAll(/<resource-constraint /g)]).to.have.length(4);
+    expect(await ask('198.51.100.1', 1)).not.to.include('resource-constraint');
+  });
+
+  it('holds nobody up by many servers that are slow in turn', async () => {
+    await open({ POSTHORN_S2S_NEGOTIATION_TIMEOUT_SECONDS: '600' });
+    stage.servers = 16;
+    await stage.juliet.send(`<message to='romeo@montague.example' type='chat' id='m1'><body>hi</body></message>`);
+    await stage.juliet.send(
+      `<iq to='romeo@montague.example/orchard' type='get' id='q1'><ping xmlns='urn:xmpp:ping'/></iq>`,
+    );
+    for (let n = 0; n < 5; n++) {
+      const peer = await stage.nextDialed();
+      await stage.pass(11);
+      expect(stage.takeErrors()).to.deep.equal([]);
+      peer.connection.close(new Error('ECONNRESET'));
+    }
+    const last = await stage.nextDialed();
+    await stage.pass(6);
+    expect(last.connection.destroyed).to.equal(true);
+    expect(stage.takeErrors().join('')).to.match(/id='q1'.*<remote-server-timeout .*within 60 s/);
+  });
+});
+
+describe('an account', () => {
+  it('has a share of the domains that are spoken to, and no more', async function () {
+    this.timeout(20_000);
+    const stage = await FederationStage.open({});
+    const nurse = await stage.stage.actor('nurse@example.com/house');
+    const say = (from: typeof nurse, domain: string): void =>
+      stage.stage.put(from.session, `<message to='romeo@${domain}' type='chat' id='m'><body>hi</body></message>`);
+    for (let n = 0; n < 1001; n++) say(stage.juliet, `d${n}.example`);
+    await stage.stage.settle();
+    expect(stage.takeErrors().filter((error) => error.includes('<resource-constraint '))).to.have.length(1);
+    say(nurse, 'd1001.example');
+    say(stage.juliet, 'd7.example'); // a path that there is already
+    await stage.stage.settle();
+    expect([...nurse.take(), ...stage.takeErrors()].join('')).not.to.include('resource-constraint');
+  });
 });

@@ -70,6 +70,20 @@ describe('name resolution', () => {
     expect(error).to.be.instanceOf(ResolutionError).with.property('isCertain', true);
   });
 
+  it('still expects STARTTLS where DNS says only that direct TLS is not offered (XEP-0368)', async () => {
+    server.records = [srv('capulet.example', '', 0, { direct: true })];
+    expect(await names().targets('capulet.example')).to.deep.equal([
+      [{ host: 'capulet.example', port: 5269, directTls: false }],
+    ]);
+  });
+
+  it('keeps for an hour at most that something does not exist (RFC 2308 5)', async () => {
+    server.authority = { type: 'SOA', name: 'example', ttlSeconds: 86_400, minimumSeconds: 86_400 };
+    expect(await client().ask('capulet.example', 'A')).to.deep.equal({ addresses: [], services: [], ttlSeconds: 3600 });
+    server.authority = { type: 'SOA', name: 'example', ttlSeconds: 86_400, minimumSeconds: 30 };
+    expect(await client().ask('capulet.example', 'A')).to.have.property('ttlSeconds', 30);
+  });
+
   it('asks for an internationalised domain by its A-labels, and not at all for an address', async () => {
     await names().targets('bücher.example');
     expect(server.questions).to.include('SRV _xmpp-server._tcp.xn--bcher-kva.example');
