@@ -109,11 +109,7 @@ export class MessageLog {
 
   /** `archivedCursor` says something only where it is the greater. */
   cursorWrites(owner: string, cursor: number, archivedCursor = 0): Write[] {
-    const value =
-      archivedCursor > cursor
-        ? new RecordWriter(TWO_CURSORS_FORMAT).number(cursor).number(archivedCursor).end()
-        : new RecordWriter(CURSOR_FORMAT).number(cursor).end();
-    return [{ type: 'put', key: cursorKey(owner), value }];
+    return [cursorsWrite(owner, { cursor, archivedCursor })];
   }
 
   /** Deletes entries that are not archived. Belongs into one batch with a cursor that has passed them. */
@@ -153,6 +149,15 @@ export class MessageLog {
 
 function cursorKey(owner: string): Key {
   return textKey('cursors', owner);
+}
+
+/** Puts the cursors of an account where they are said to be. */
+export function cursorsWrite(owner: string, { cursor, archivedCursor }: Cursors): Write {
+  const value =
+    archivedCursor > cursor
+      ? new RecordWriter(TWO_CURSORS_FORMAT).number(cursor).number(archivedCursor).end()
+      : new RecordWriter(CURSOR_FORMAT).number(cursor).end();
+  return { type: 'put', key: cursorKey(owner), value };
 }
 
 /** Throws StoreError `corrupt`. */

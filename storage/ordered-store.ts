@@ -19,16 +19,30 @@ export interface Range {
 /** A key and its value. Who reads them owns them: the store keeps no reference. */
 export type Entry = readonly [key: Key, value: Uint8Array];
 
+/** What can be asked of a store without changing it. */
+export interface StoreReader {
+  /** The values of the keys, in the order of the keys; undefined where there is none. */
+  getMany(keys: readonly Key[]): Promise<readonly (Uint8Array | undefined)[]>;
+  /** The first `limit` entries of the range, in its direction; fewer only where the range ends. */
+  page(range: Range, limit: number): Promise<readonly Entry[]>;
+}
+
+/**
+ * A store as it was at one moment. It holds what was written over or deleted since, so it must be closed, and soon. Where the
+ * backend has to be opened anew in between, reading rejects as `failed`.
+ */
+export interface StoreView extends StoreReader {
+  close(): Promise<void>;
+}
+
 /**
  * The port every backend implements. A batch is all or nothing, and durable once its promise resolves; a batch whose
  * promise rejects has not happened and is not found later by the process that was refused. Batches take effect in the
  * order of the calls. Every promise rejects with a `StoreError` and nothing else.
  */
-export interface OrderedStore {
-  /** The values of the keys, in the order of the keys; undefined where there is none. */
-  getMany(keys: readonly Key[]): Promise<readonly (Uint8Array | undefined)[]>;
-  /** The first `limit` entries of the range, in its direction; fewer only where the range ends. */
-  page(range: Range, limit: number): Promise<readonly Entry[]>;
+export interface OrderedStore extends StoreReader {
+  /** The store as it is now, for reading as often as one likes; batches committed later are not seen. */
+  view(): Promise<StoreView>;
   /**
    * Everything, in the order of the keys, as it was at one moment between the call and the first page; batches committed
    * later are not seen. Whoever stops early must end the iteration (`break`, `return`).
@@ -71,7 +85,7 @@ export function nextKey(key: Key): Key {
 }
 
 /** The entries of a range, page after page, so that a long range never is in memory as a whole. */
-export async function* pagesOf(store: OrderedStore, range: Range, limit: number): AsyncGenerator<readonly Entry[]> {
+export async function* pagesOf(store: StoreReader, range: Range, limit: number): AsyncGenerator<readonly Entry[]> {
   let rest = range;
   for (;;) {
     const page = await store.page(rest, limit);

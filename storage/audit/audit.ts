@@ -1,8 +1,8 @@
-import type { OrderedStore } from '../ordered-store.ts';
+import { pagesOf, type OrderedStore, type Range, type StoreReader } from '../ordered-store.ts';
 import { checkChat } from './chat-check.ts';
 import type { ArchivingPolicy } from './explanations.ts';
 import { Findings } from './finding.ts';
-import { checkIndex, checkUsage, type OwnerSummary } from './owner-check.ts';
+import { checkCursors, checkIndex, checkUsage, type OwnerSummary } from './owner-check.ts';
 import type { AuditScope } from './scope.ts';
 import { StoreWalk } from './store-walk.ts';
 
@@ -27,14 +27,26 @@ export interface AuditResult extends AuditProgress {
   readonly found: Findings;
 }
 
+/** Keys begin with a shard and a table, both far smaller than this. */
+const EVERYTHING: Range = { from: new Uint8Array(), to: new Uint8Array(64).fill(0xff) };
+const PAGE_ENTRIES = 500;
 /** Clocks differ and are set. */
 const CLOCK_TOLERANCE_US = 24 * 3600 * 1e6;
 
 /**
- * Proves a store: one pass over a snapshot, so that the server may go on, and a second look only at chats and accounts whose
- * sums disagree. Memory grows with accounts and chats, not with messages. Rejects with StoreError.
+ * Proves a store as it is at one moment, so that the server may go on: one pass over everything, and a second look only at
+ * chats and accounts whose sums disagree. Memory grows with accounts and chats, not with messages. Rejects with StoreError.
  */
-export async function audit(store: OrderedStore, { scope, policy, nowMs, report }: AuditOptions): Promise<AuditResult> {
+export async function audit(store: OrderedStore, options: AuditOptions): Promise<AuditResult> {
+  const view = await store.view();
+  try {
+    return await auditView(view, options);
+  } finally {
+    await view.close();
+  }
+}
+
+async function auditView(store: StoreReader, { scope, policy, nowMs, report }: AuditOptions): Promise<AuditResult> {
   const found = new Findings();
   const walk = new StoreWalk(store, scope, found);
   let entries = 0;
@@ -44,7 +56,7 @@ export async function audit(store: OrderedStore, { scope, policy, nowMs, report 
     chats: walk.chats.size,
     findings: found.count,
   });
-  for await (const page of store.snapshot()) {
+  for await (const page of pagesOf(store, EVERYTHING, PAGE_ENTRIES)) {
     await walk.take(page);
     entries += page.length;
     report?.(progress());
@@ -61,7 +73,7 @@ export async function audit(store: OrderedStore, { scope, policy, nowMs, report 
 }
 
 async function checkOwner(
-  store: OrderedStore,
+  store: StoreReader,
   owner: string,
   summary: OwnerSummary,
   found: Findings,
@@ -69,11 +81,7 @@ async function checkOwner(
 ): Promise<void> {
   if (!summary.hasSoundIndex) await guarded(found, owner, () => checkIndex(store, owner, found));
   if (!summary.hasSoundUsage) await guarded(found, owner, () => checkUsage(store, owner, found));
-  // Positions are times. What was delivered may be gone from the log, so the cursor may be behind its last entry.
-  const { cursor, lastPosition } = summary;
-  if (cursor <= Math.max(lastPosition, nowMs * 1000 + CLOCK_TOLERANCE_US)) return;
-  const expected = `no later than the last position, ${lastPosition}, or now`;
-  found.add({ fault: 'cursor', owner, position: cursor, found: `the cursor is at ${cursor}`, expected });
+  checkCursors(owner, summary, nowMs * 1000 + CLOCK_TOLERANCE_US, found);
 }
 
 /** What cannot be read was found by the walk already; the rest goes on. */

@@ -1,5 +1,5 @@
 import type { AccountRecord } from '../account-record.ts';
-import type { OrderedStore } from '../ordered-store.ts';
+import type { StoreReader } from '../ordered-store.ts';
 import { sequenceWrites, sidesOf } from '../sequences.ts';
 import type { ChatSide } from './chat-side.ts';
 import { Explanations, type ArchivingPolicy } from './explanations.ts';
@@ -17,14 +17,11 @@ export interface Chat {
 }
 
 export interface ChatCheckOptions {
-  readonly store: OrderedStore;
+  readonly store: StoreReader;
   readonly accounts: ReadonlyMap<string, AccountRecord>;
   readonly policy: ArchivingPolicy;
   readonly findings: Findings;
 }
-
-/** On a store in use what is read last may be newer than what was read first: only what stays wrong is. */
-const ATTEMPTS = 3;
 
 /** Compares counter and sides of one chat; reads its messages again only where the sums of the first pass disagree. */
 export async function checkChat(chat: Chat, options: ChatCheckOptions): Promise<void> {
@@ -54,12 +51,7 @@ export async function checkChat(chat: Chat, options: ChatCheckOptions): Promise<
   const last = Math.max(counter, highest);
   for (const side of chat.sides) side.end(last);
   if (await isSound(chat, owners, options)) return;
-  let faults: readonly Omit<Finding, 'isRepairable'>[] = [];
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    faults = await compare(chat, owners, last, options);
-    if (faults.length === 0) return;
-  }
-  for (const fault of faults) findings.add(fault);
+  for (const fault of await compare(chat, owners, last, options)) findings.add(fault);
 }
 
 async function isSound({ sides }: Chat, owners: readonly string[], options: ChatCheckOptions): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { AccountRecord } from '../account-record.ts';
 import { decodeRemoval, type Removal } from '../archive-record.ts';
 import { ownerRange, textKey } from '../keys.ts';
-import { pagesOf, type OrderedStore } from '../ordered-store.ts';
+import { pagesOf, type StoreReader } from '../ordered-store.ts';
 
 /** What is archived of who has not said otherwise. */
 export interface ArchivingPolicy {
@@ -25,7 +25,7 @@ export class Explanations {
 
   /** Rejects with StoreError. */
   static async load(
-    store: OrderedStore,
+    store: StoreReader,
     owner: string,
     { disabled }: AccountRecord,
     policy: ArchivingPolicy,

@@ -1,7 +1,7 @@
 import { decodeEntry, type LogEntry } from '../log-entry.ts';
 import { contactKey, positionKey, positionRange, textKey } from '../keys.ts';
 import { decodeCursors } from '../message-log.ts';
-import { pagesOf, type OrderedStore } from '../ordered-store.ts';
+import { pagesOf, type StoreReader } from '../ordered-store.ts';
 import { bareOf, chatOfEntry, readMessage } from './stored-message.ts';
 
 /** One message in one log. */
@@ -30,18 +30,14 @@ export interface MessageLife {
 const PAGE_ENTRIES = 100;
 
 /** A message by its place in a log; undefined where there is none. Rejects with StoreError. */
-export async function messageAt(
-  store: OrderedStore,
-  owner: string,
-  position: number,
-): Promise<MessageLife | undefined> {
+export async function messageAt(store: StoreReader, owner: string, position: number): Promise<MessageLife | undefined> {
   const key = positionKey('log', owner, position);
   const [value] = await store.getMany([key]);
   return value === undefined ? undefined : lifeOf(store, owner, decodeEntry(key, value));
 }
 
 /** The latest message of this stanza id or origin-id; undefined where there is none. Rejects with StoreError. */
-export async function messageOfId(store: OrderedStore, owner: string, id: string): Promise<MessageLife | undefined> {
+export async function messageOfId(store: StoreReader, owner: string, id: string): Promise<MessageLife | undefined> {
   const wanted = Buffer.from(id, 'utf8').toString('latin1');
   const range = { ...positionRange('log', owner, undefined, undefined), reverse: true };
   for await (const page of pagesOf(store, range, PAGE_ENTRIES)) {
@@ -55,7 +51,7 @@ export async function messageOfId(store: OrderedStore, owner: string, id: string
   return undefined;
 }
 
-async function lifeOf(store: OrderedStore, owner: string, entry: LogEntry): Promise<MessageLife> {
+async function lifeOf(store: StoreReader, owner: string, entry: LogEntry): Promise<MessageLife> {
   const { position, sequence, peer, stanza } = entry;
   const { from, to, id } = readMessage(entry);
   const sides = [await sideOf(store, owner, entry)];
@@ -74,12 +70,7 @@ async function lifeOf(store: OrderedStore, owner: string, entry: LogEntry): Prom
 }
 
 /** Numbers of a chat increase in a log, so the search from the end may stop early. */
-async function entryOf(
-  store: OrderedStore,
-  owner: string,
-  peer: string,
-  number: number,
-): Promise<LogEntry | undefined> {
+async function entryOf(store: StoreReader, owner: string, peer: string, number: number): Promise<LogEntry | undefined> {
   const range = { ...positionRange('log', owner, undefined, undefined), reverse: true };
   for await (const page of pagesOf(store, range, PAGE_ENTRIES)) {
     for (const [key, value] of page) {
@@ -91,7 +82,7 @@ async function entryOf(
   return undefined;
 }
 
-async function sideOf(store: OrderedStore, owner: string, { position, peer, flags }: LogEntry): Promise<LoggedSide> {
+async function sideOf(store: StoreReader, owner: string, { position, peer, flags }: LogEntry): Promise<LoggedSide> {
   const cursorKey = textKey('cursors', owner);
   const [row, stored] = await store.getMany([contactKey(owner, bareOf(peer), position), cursorKey]);
   const { cursor, archivedCursor } =

@@ -1,7 +1,7 @@
 import type { AccountRecord } from '../account-record.ts';
 import { positionRange } from '../keys.ts';
 import { decodeEntry, type LogEntry } from '../log-entry.ts';
-import { pagesOf, type OrderedStore } from '../ordered-store.ts';
+import { pagesOf, type StoreReader } from '../ordered-store.ts';
 import type { Explanations } from './explanations.ts';
 import type { Finding } from './finding.ts';
 import { readMessage } from './stored-message.ts';
@@ -17,7 +17,7 @@ interface Run {
 }
 
 export interface SideReaderOptions {
-  readonly store: OrderedStore;
+  readonly store: StoreReader;
   readonly owner: string;
   readonly peer: string;
   readonly account: AccountRecord;

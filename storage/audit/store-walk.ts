@@ -12,7 +12,7 @@ import {
 import type { KeyParts, Table } from '../keys.ts';
 import { contactOf as contactOfEntry, decodeEntry, flagsOf } from '../log-entry.ts';
 import { decodeCursors } from '../message-log.ts';
-import type { Entry, Key, OrderedStore } from '../ordered-store.ts';
+import type { Entry, Key, StoreReader } from '../ordered-store.ts';
 import { decodeSendKeys, type StoredSendKey } from '../send-keys.ts';
 import { chatKey, decodeSequence, occupantChatKey } from '../sequences.ts';
 import type { Chat } from './chat-check.ts';
@@ -28,13 +28,13 @@ export class StoreWalk {
   readonly accounts = new Map<string, AccountRecord>();
   readonly owners = new Map<string, OwnerSummary>();
   readonly chats = new Map<string, Chat>();
-  readonly #store: OrderedStore;
+  readonly #store: StoreReader;
   readonly #scope: AuditScope;
   readonly #findings: Findings;
   /** The last owner and table that were found to belong to nobody: one finding for all of it. */
   #orphan = '';
 
-  constructor(store: OrderedStore, scope: AuditScope, findings: Findings) {
+  constructor(store: StoreReader, scope: AuditScope, findings: Findings) {
     this.#store = store;
     this.#scope = scope;
     this.#findings = findings;
@@ -95,7 +95,7 @@ export class StoreWalk {
       const resource = Buffer.from(value).toString('utf8');
       summary.rows.add(`${positionOfContactKey(key)} ${contactOf(rest)}/${resource}`);
     } else if (table === 'archives') summary.usage = decodeArchive(key, value);
-    else if (table === 'cursors') summary.cursor = cursorOf(key, value);
+    else if (table === 'cursors') summary.cursors = decodeCursors(key, value);
   }
 
   #takeEntry(owner: string, key: Key, value: Uint8Array): void {
@@ -198,11 +198,6 @@ function sendKeysOf(key: Key, value: Uint8Array): readonly StoredSendKey[] {
   } catch {
     return [];
   }
-}
-
-function cursorOf(key: Key, value: Uint8Array): number {
-  const { cursor, archivedCursor } = decodeCursors(key, value);
-  return Math.max(cursor, archivedCursor);
 }
 
 function contactOf(rest: Uint8Array): string {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
-import { ClassicLevel } from 'classic-level';
+import { ClassicLevel, type Snapshot } from 'classic-level';
 import { StoreError } from '../ordered-store.ts';
-import type { Entry, Key, OrderedStore, Range, Write } from '../ordered-store.ts';
+import type { Entry, Key, OrderedStore, Range, StoreView, Write } from '../ordered-store.ts';
 import { probeRoom } from './disk-room.ts';
 import { levelError } from './level-error.ts';
 import { withoutRanges } from './simple-writes.ts';
@@ -95,26 +95,11 @@ class LevelStore implements OrderedStore {
   }
 
   page(range: Range, limit: number): Promise<readonly Entry[]> {
-    return this.#read(async (database) => {
-      const iterator = database.iterator({
-        gte: range.from,
-        lt: range.to,
-        reverse: range.reverse === true,
-        limit,
-        highWaterMarkBytes: PAGE_BYTES,
-      });
-      try {
-        const entries: Entry[] = [];
-        while (entries.length < limit) {
-          const more = await iterator.nextv(limit - entries.length);
-          if (more.length === 0) break;
-          for (const entry of more) entries.push(entry);
-        }
-        return entries;
-      } finally {
-        await iterator.close();
-      }
-    });
+    return this.#read((database) => pageOf(database, range, limit));
+  }
+
+  view(): Promise<StoreView> {
+    return this.#read((database) => Promise.resolve(new LevelView(database, this.#directory)));
   }
 
   /** LevelDB's iterators see the database as it was when they were made. */
@@ -232,6 +217,66 @@ class LevelStore implements OrderedStore {
         if (database === this.#database) throw levelError(this.#directory, error);
       }
     }
+  }
+}
+
+/** Reads through a snapshot of LevelDB. */
+class LevelView implements StoreView {
+  readonly #database: LevelDatabase;
+  readonly #directory: string;
+  readonly #snapshot: Snapshot;
+
+  constructor(database: LevelDatabase, directory: string) {
+    this.#database = database;
+    this.#directory = directory;
+    this.#snapshot = database.snapshot();
+  }
+
+  async getMany(keys: readonly Key[]): Promise<readonly (Uint8Array | undefined)[]> {
+    try {
+      return await this.#database.getMany([...keys], { snapshot: this.#snapshot });
+    } catch (error) {
+      throw levelError(this.#directory, error);
+    }
+  }
+
+  async page(range: Range, limit: number): Promise<readonly Entry[]> {
+    try {
+      return await pageOf(this.#database, range, limit, this.#snapshot);
+    } catch (error) {
+      throw levelError(this.#directory, error);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#snapshot.close();
+  }
+}
+
+async function pageOf(
+  database: LevelDatabase,
+  range: Range,
+  limit: number,
+  snapshot?: Snapshot,
+): Promise<readonly Entry[]> {
+  const iterator = database.iterator({
+    gte: range.from,
+    lt: range.to,
+    reverse: range.reverse === true,
+    limit,
+    highWaterMarkBytes: PAGE_BYTES,
+    snapshot,
+  });
+  try {
+    const entries: Entry[] = [];
+    while (entries.length < limit) {
+      const more = await iterator.nextv(limit - entries.length);
+      if (more.length === 0) break;
+      for (const entry of more) entries.push(entry);
+    }
+    return entries;
+  } finally {
+    await iterator.close();
   }
 }
 

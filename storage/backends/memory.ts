@@ -1,5 +1,5 @@
 import { StoreError } from '../ordered-store.ts';
-import type { Entry, Key, OrderedStore, Range, Write } from '../ordered-store.ts';
+import type { Entry, Key, OrderedStore, Range, StoreView, Write } from '../ordered-store.ts';
 
 const SNAPSHOT_ENTRIES = 1000;
 
@@ -26,6 +26,14 @@ export class MemoryStore implements OrderedStore {
         ? this.#keys.slice(Math.max(start, end - limit), end).reverse()
         : this.#keys.slice(start, Math.min(end, start + limit));
     return keys.map((key): Entry => [Buffer.from(key, 'latin1'), this.#copyOf(key) ?? new Uint8Array()]);
+  }
+
+  async view(): Promise<StoreView> {
+    await this.#turn();
+    const copy = new MemoryStore();
+    for (const key of this.#keys) copy.#keys.push(key);
+    for (const [key, value] of this.#values) copy.#values.set(key, value); // values are replaced, never changed
+    return copy;
   }
 
   async *snapshot(): AsyncGenerator<readonly Entry[]> {

@@ -1,4 +1,4 @@
-import type { Entry, Key, OrderedStore, Range, Write } from '../../storage/ordered-store.ts';
+import type { Entry, Key, OrderedStore, Range, StoreView, Write } from '../../storage/ordered-store.ts';
 
 /** A batch on its way, in the hand of the test. */
 export interface HeldBatch {
@@ -22,6 +22,10 @@ export class HeldStore implements OrderedStore {
 
   page(range: Range, limit: number): Promise<readonly Entry[]> {
     return this.#store.page(range, limit);
+  }
+
+  view(): Promise<StoreView> {
+    return this.#store.view();
   }
 
   snapshot(): AsyncIterable<readonly Entry[]> {

@@ -72,6 +72,27 @@ export function orderedStoreSuite(name: string, open: () => Promise<OpenedStore>
       }
     });
 
+    it('is read through a view as it was, as often as one likes, whatever is written meanwhile', async () => {
+      await store.write(['a', 'b', 'c'].map((key) => put(key, 'before')));
+      const view = await store.view();
+      const later = store.write([put('b', 'after'), put('d', 'after'), { type: 'delete', key: text('a') }]);
+      for (let reading = 0; reading < 2; reading++) {
+        const page = await view.page(EVERYTHING, 10);
+        expect(page.map(([key, value]) => `${words(key)} ${words(value)}`)).to.deep.equal(
+          ['a', 'b', 'c'].map((key) => `${key} before`),
+        );
+        expect(keysOf(await view.page({ ...EVERYTHING, reverse: true }, 2))).to.deep.equal(['c', 'b']);
+        const values = await view.getMany([text('d'), text('b'), text('a')]);
+        expect(values.map((value) => value && words(value))).to.deep.equal([undefined, 'before', 'before']);
+        await later;
+      }
+      await view.close();
+      const error = await view.page(EVERYTHING, 1).catch((reason: unknown) => reason);
+      expect(error).to.be.instanceOf(StoreError);
+      expect(keysOf(await store.page(EVERYTHING, 10))).to.deep.equal(['b', 'c', 'd']);
+      await store.view(); // left open: the store can be closed all the same
+    });
+
     it('pages from the inclusive beginning to the exclusive end, in both directions', async () => {
       await store.write(['a', 'b', 'c', 'd', 'e'].map((key) => put(key, key)));
       const range = { from: text('b'), to: text('e') };
