@@ -99,6 +99,7 @@ describe('faults around a real server process', function () {
       const { bodies, numbers } = await collect('romeo', expected.length);
       expect(bodies.map((body) => Number(body.split(' ')[0]))).to.deep.equal(expected);
       expect(numbers).to.deep.equal(expected.map((_, index) => index + 1));
+      await server.audit();
     } finally {
       for (const client of clients) client.destroy();
       await server.end();
@@ -134,6 +135,7 @@ describe('faults around a real server process', function () {
     const { bodies, numbers } = await collect('romeo', count);
     expect(bodies.map((body) => Number(body.split(' ')[0]))).to.deep.equal(numbers);
     expect(numbers).to.deep.equal(Array.from({ length: count }, (_, index) => index + 1));
+    await server.audit();
   });
 
   it('a connection that is dead without a word: its session is there when the client comes back', async () => {
@@ -159,6 +161,7 @@ describe('faults around a real server process', function () {
     again.send(`<resume ${SM} previd='${id}' h='1'/>`);
     await again.until(/<resumed /);
     await again.until(/Art thou there\?/);
+    await server.audit();
   });
 
   it('a clock that is set back and forth: order and numbers go on', async () => {
@@ -192,6 +195,7 @@ describe('faults around a real server process', function () {
     const { bodies, numbers } = await collect('romeo', sent);
     expect(bodies.map(Number)).to.deep.equal(Array.from({ length: sent }, (_, index) => index + 1));
     expect(numbers).to.deep.equal(bodies.map(Number));
+    await server.audit();
   });
 
   it('durability "sync": the system has confirmed the disk before the acknowledgement is sent', async () => {
@@ -221,6 +225,7 @@ describe('faults around a real server process', function () {
       const synced = between.some((line) => /(fsync|fdatasync)(\(\d+\)| resumed>\)) += 0/.test(line));
       expect(synced, `the disk had message ${n}`).to.equal(true);
     }
+    await server.audit();
   });
 });
 

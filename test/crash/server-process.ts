@@ -1,8 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { deriveCredentials } from '../../server/sasl/scram-keys.ts';
 import { openStorage } from '../../storage/storage.ts';
 
@@ -34,25 +35,12 @@ export class ServerProcess {
   }
 
   start(): void {
-    const { main, directory, port, durability, wrapper = [], environment } = this.#options;
+    const { main, directory, wrapper = [] } = this.#options;
     const words = [...wrapper, process.execPath, main, 'start'];
     const child = spawn(words[0]!, words.slice(1), {
       detached: true, // a group of its own: a wrapper does not hand on every signal
       cwd: directory,
-      env: {
-        PATH: process.env['PATH'],
-        POSTHORN_DATA_DIRECTORY: directory,
-        POSTHORN_C2S_PORT: String(port),
-        POSTHORN_C2S_ADDRESSES: '127.0.0.1',
-        POSTHORN_C2S_ALLOW_PLAINTEXT_AUTHENTICATION: 'true',
-        POSTHORN_C2S_TLS_PORT: 'false',
-        POSTHORN_HTTP_PORT: 'false',
-        POSTHORN_OPERATIONS_PORT: 'false',
-        POSTHORN_STORAGE_DURABILITY: durability,
-        POSTHORN_OFFLINE_MAX_MESSAGES: '1000000',
-        POSTHORN_LOG_LEVEL: 'warn',
-        ...environment,
-      },
+      env: this.#environment(),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const keep = (text: Buffer): void => {
@@ -99,6 +87,20 @@ export class ServerProcess {
     if (code !== 0 && by !== 'SIGTERM') throw new Error(`the server stopped with ${String(code)}: ${this.#output}`);
   }
 
+  /** Proves the store, through the running server or of what it left (`posthorn audit`). Rejects with what was found. */
+  async audit(): Promise<void> {
+    const { main, directory } = this.#options;
+    const options = { cwd: directory, env: this.#environment() };
+    const { stdout } = await promisify(execFile)(process.execPath, [main, 'audit', '--json'], options).catch(
+      (error: unknown) => {
+        const { stdout, stderr } = error as { stdout?: string; stderr?: string };
+        throw new Error(`the audit: ${stdout ?? String(error)}${stderr ?? ''}`);
+      },
+    );
+    const { findings, entries } = JSON.parse(stdout) as { findings: number; entries: number };
+    if (findings > 0 || entries === 0) throw new Error(`the audit: ${stdout}`);
+  }
+
   /** For the end of a test, whatever became of it. */
   async end(): Promise<void> {
     const child = this.#child;
@@ -110,6 +112,24 @@ export class ServerProcess {
   /** Of the server itself, 0 while there is none. */
   get processId(): number {
     return this.#child?.pid ?? 0;
+  }
+
+  #environment(): Record<string, string | undefined> {
+    const { directory, port, durability, environment } = this.#options;
+    return {
+      PATH: process.env['PATH'],
+      POSTHORN_DATA_DIRECTORY: directory,
+      POSTHORN_C2S_PORT: String(port),
+      POSTHORN_C2S_ADDRESSES: '127.0.0.1',
+      POSTHORN_C2S_ALLOW_PLAINTEXT_AUTHENTICATION: 'true',
+      POSTHORN_C2S_TLS_PORT: 'false',
+      POSTHORN_HTTP_PORT: 'false',
+      POSTHORN_OPERATIONS_PORT: 'false',
+      POSTHORN_STORAGE_DURABILITY: durability,
+      POSTHORN_OFFLINE_MAX_MESSAGES: '1000000',
+      POSTHORN_LOG_LEVEL: 'warn',
+      ...environment,
+    };
   }
 
   #running(): ChildProcess {
