@@ -115,11 +115,13 @@ export class RunningOperations implements ServerOperations {
 
   endClients(bareJid: string, clients: readonly string[]): number {
     const { sessionClient } = this.#parts.core;
-    const sessions = this.#sessionsOf(Jid.parse(bareJid).bare).filter((session) =>
-      clients.includes(sessionClient.peek(session) ?? ''),
-    );
+    const { bare } = Jid.parse(bareJid);
+    const sessions = this.#sessionsOf(bare).filter((session) => clients.includes(sessionClient.peek(session) ?? ''));
     const error = new StreamError('not-authorized', 'The access of this client was revoked');
     for (const session of sessions) this.#endSession(session, error);
+    for (const stream of [...this.#parts.context.streams]) {
+      if (stream.authenticated === bare && clients.includes(stream.client ?? '')) stream.closeWithError(error);
+    }
     return sessions.length;
   }
 

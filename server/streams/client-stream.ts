@@ -39,6 +39,8 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   claimed: string | undefined;
   /** The bare JID that was authenticated. */
   authenticated: string | undefined;
+  /** The client installation that it said it is (XEP-0388), by its name for operators; undefined where it did not say. */
+  client: string | undefined;
   session: Session | undefined;
   /** Default language of the stanzas of this stream (RFC 6120 4.7.4). */
   lang: string | undefined;

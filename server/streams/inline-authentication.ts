@@ -9,6 +9,7 @@ import { bindInline } from './inline-binding.ts';
 import { noteFailure, noteLogin } from './login-outcome.ts';
 import type { LoginKind } from './login-queue.ts';
 import type { SaslProfiles } from './sasl-profiles.ts';
+import { clientName } from '../sasl/tokens.ts';
 import { checkClaim } from './stream-opening.ts';
 import { resumeSession } from './stream-resumption.ts';
 
@@ -56,6 +57,7 @@ async function welcome(
   const { login, mechanism, request, additional } = authenticated;
   const bare = login.bareJid;
   checkClaim(stream.claimed, bare);
+  stream.client = request.agent === undefined ? undefined : clientName(request.agent);
   stream.authenticated = bare; // from here on it ends with the account's sessions, whatever is waited for below
   let inline = await tokenFor(stream, negotiation, authenticated);
   const resume = request.find('resume', NS.STREAM_MANAGEMENT);

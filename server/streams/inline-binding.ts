@@ -45,7 +45,6 @@ export async function bindInline(
     let management = '';
     let answers: readonly Element[] = [];
     openSession(stream, account, chooseResource(stream, account, request, agent), (session) => {
-      if (agent !== undefined) context.sessionClient.set(session, clientName(agent));
       management = manage(stream, session, request);
       answers = context.bindFeatures.enable(session, request);
       if (archivedUpTo > 0) context.archiveMark.set(session, archivedUpTo);

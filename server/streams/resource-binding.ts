@@ -96,6 +96,8 @@ export function openSession(
   const { context } = stream;
   makeRoom(stream, account, jid);
   const session = new Session(account, jid, stream, context.clock.now(), context.config.limits);
+  // However it binds: who revokes the access of this client ends this session too.
+  if (stream.client !== undefined) context.sessionClient.set(session, stream.client);
   prepare?.(session);
   context.table.add(session);
   stream.bound(session);

@@ -116,6 +116,23 @@ describe('a phone that returns, over TLS', () => {
     expect(textIn(returned, 'additional-data')).to.equal(tokenMessages('juliet', token, again.exporter).expected);
   });
 
+  for (const bindsFirst of [true, false]) {
+    it(`is sent away when its token is revoked, ${bindsFirst ? 'also where it bound by RFC 6120' : 'or before it binds'}`, async () => {
+      const phone = await dial();
+      const { success } = await firstLogin(phone, 'HT-SHA-256-EXPR');
+      const token = attributeIn(success, 'token', 'token');
+      const again = await dial();
+      again.client.send(withToken(token, 'HT-SHA-256-EXPR', again.exporter, ''));
+      await again.client.until(WELCOME);
+      if (bindsFirst) {
+        again.client.send(`<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`);
+        await again.client.until(/<\/iq>/);
+      }
+      await tokenRevoke.run(command(), { jid: 'juliet@localhost' });
+      expect(await again.client.until(/<\/stream:stream>/)).to.contain('<not-authorized ');
+    });
+  }
+
   it('cannot be replayed on another connection', async () => {
     const phone = await dial();
     const { success } = await firstLogin(phone, 'HT-SHA-256-EXPR');
