@@ -8,6 +8,7 @@ import type { Storage } from '../storage/storage.ts';
 import type {
   AccountChange,
   ComponentSummary,
+  DeliveryState,
   OperatorMessage,
   ServerInspection,
   ServerOperations,
@@ -95,6 +96,22 @@ export class RunningOperations implements ServerOperations {
       secure: session.stream?.isSecure ?? false,
       queuedStanzas: session.unconfirmedCount,
     }));
+  }
+
+  messageDelivery(
+    bareJid: string,
+    { position, isArchived }: { position: number; isArchived: boolean },
+  ): DeliveryState | undefined {
+    const account = this.#parts.core.table.peek(bareJid);
+    if (account?.state !== 'present') return undefined;
+    const { cursor, archivedCursor } = account.pending;
+    const holders = account.sessions.filter(({ queue }) =>
+      queue.unconfirmed.some((stanza) => stanza.position === position),
+    );
+    return {
+      isDelivered: position <= (isArchived ? Math.max(cursor, archivedCursor) : cursor),
+      unacknowledgedBy: holders.map(({ jid, stream }) => ({ jid: jid.full, isConnected: stream !== undefined })),
+    };
   }
 
   components(): ComponentSummary[] {

@@ -20,6 +20,19 @@ export interface SessionSummary {
   readonly queuedStanzas: number;
 }
 
+/** Where a message is that an account receives, as the running server knows it. */
+export interface DeliveryState {
+  /** Whether the clients of the account have it; the store may learn of that later. */
+  readonly isDelivered: boolean;
+  /** Who was sent it and has not acknowledged it. */
+  readonly unacknowledgedBy: readonly {
+    /** The full JID. */
+    readonly jid: string;
+    /** False while it is away and expected back (XEP-0198 5). */
+    readonly isConnected: boolean;
+  }[];
+}
+
 /** An external component that is configured. */
 export interface ComponentSummary {
   readonly domain: string;
@@ -84,6 +97,8 @@ export interface ServerOperations {
   status(): ServerStatus;
   inspect(): ServerInspection;
   sessions(): SessionSummary[];
+  /** Where the message at this position of an account's log is; undefined where nobody of the account was here lately. */
+  messageDelivery(bareJid: string, entry: { position: number; isArchived: boolean }): DeliveryState | undefined;
   components(): ComponentSummary[];
   /** Ends the session of a full JID, or all of a bare JID; returns how many ended. */
   kick(jid: string, reason: string): number;

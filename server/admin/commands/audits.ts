@@ -7,6 +7,7 @@ import type { Finding } from '../../../storage/audit/finding.ts';
 import type { MessageLife } from '../../../storage/audit/message-life.ts';
 import { accountScope, chatScope, WHOLE_STORE } from '../../../storage/audit/scope.ts';
 import { ARCHIVE_ID_KEY_BYTES, ArchiveIds } from '../../routing/archive-ids.ts';
+import type { DeliveryState } from '../operations.ts';
 import { accountAddress, parseAddress } from '../account-address.ts';
 import { defineCommand } from '../command.ts';
 import { CommandError } from '../exit-codes.ts';
@@ -50,12 +51,18 @@ export const auditProgress = defineCommand({
   render: renderAudit,
 });
 
+/** What the store and, while it runs, the server know of one message. */
+interface AuditedMessage extends MessageLife {
+  /** For each side that the running server knows something of. */
+  readonly deliveries: readonly (DeliveryState & { readonly owner: string })[];
+}
+
 export const auditMessage = defineCommand({
   name: 'audit message',
   needs: 'store',
-  summary: 'show the life of one message, as far as the store knows it',
+  summary: 'show the life of one message, as far as the store and the running server know it',
   arguments: z.strictObject({ jid: addressText, message: z.string().min(1).max(4096) }),
-  run: async ({ storage, config }, { jid, message }): Promise<MessageLife> => {
+  run: async ({ storage, config, server }, { jid, message }): Promise<AuditedMessage> => {
     const owner = accountAddress(jid, config);
     const ids = new ArchiveIds(await storage.serverKeys.secret('archive-ids', ARCHIVE_ID_KEY_BYTES));
     const position = /^\d{1,16}$/.test(message) ? Number(message) : ids.positionOf(owner, message);
@@ -63,9 +70,13 @@ export const auditMessage = defineCommand({
       (Number.isSafeInteger(position) ? await storage.audits.message(owner, position ?? 0) : undefined) ??
       (await storage.audits.message(owner, message));
     if (life === undefined) throw new CommandError('not-found', `the log of ${owner} has no message ${message}`);
-    return life;
+    const deliveries = life.sides.flatMap((side) => {
+      const delivery = side.delivery === 'not for delivery' ? undefined : server?.messageDelivery(side.owner, side);
+      return delivery === undefined ? [] : [{ owner: side.owner, ...delivery }];
+    });
+    return { ...life, deliveries };
   },
-  render: ({ receivedAt, chat, number, from, to, id, bytes, sides }) =>
+  render: ({ receivedAt, chat, number, from, to, id, bytes, sides, deliveries }) =>
     [
       `received:   ${new Date(receivedAt).toISOString()}, committed with its number before it was acknowledged`,
       `chat:       ${chat}, ${number === undefined ? 'not numbered' : `number ${number}`}`,
@@ -76,9 +87,20 @@ export const auditMessage = defineCommand({
           `${side.isArchived ? 'archived' : 'not archived'}, ${side.hasIndexRow ? 'indexed' : 'not indexed'}, ` +
           side.delivery,
       ),
+      ...deliveries.flatMap(renderDelivery),
       'not kept:   which resource acknowledged it, and when',
     ].join('\n'),
 });
+
+function renderDelivery({ owner, isDelivered, unacknowledgedBy }: AuditedMessage['deliveries'][number]): string[] {
+  if (isDelivered) return [`server:     ${owner} has it`];
+  if (unacknowledgedBy.length === 0)
+    return [`server:     it waits for a resource of ${owner}, or for what was sent before it to be acknowledged`];
+  return unacknowledgedBy.map(({ jid, isConnected }) => {
+    const state = isConnected ? 'connected' : 'away, and expected back';
+    return `server:     sent to ${jid}, which is ${state}, and not acknowledged yet`;
+  });
+}
 
 /** How a part of the store is audited. Throws CommandError for what is no address of ours. */
 export function auditOptions({ account, chat }: AuditedPart, config: Config, nowMs: number): AuditOptions {

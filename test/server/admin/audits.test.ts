@@ -4,10 +4,48 @@ import { join } from 'node:path';
 import { contactKey, positionKey } from '../../../storage/keys.ts';
 import { openBackend, storageOver } from '../../../storage/storage.ts';
 import { temporaryDirectory } from '../../storage/temporary-directory.ts';
+import { TestClient } from '../../support/test-client.ts';
 import { PosthornCommand } from '../../support/posthorn-command.ts';
 
 describe('posthorn audit', function () {
   this.timeout(180_000); // each command is a process of its own, and the machine may be busy
+
+  it('says of a message who was sent it and has not acknowledged it, while the server runs', async () => {
+    const { path, remove } = await temporaryDirectory();
+    const posthorn = new PosthornCommand(path, { POSTHORN_C2S_ALLOW_PLAINTEXT_AUTHENTICATION: 'true' });
+    try {
+      const server = await posthorn.start();
+      await posthorn.run(['user', 'add', 'juliet', '--password-stdin'], 'pw\n');
+      const juliet = await TestClient.connect(server.port('c2s'));
+      await juliet.authenticate('juliet', 'pw');
+      await juliet.bind('balcony');
+      juliet.send(`<enable xmlns='urn:xmpp:sm:3' resume='true'/><presence/>`);
+      await juliet.until(/<presence [^>]*>/);
+      await posthorn.run(['send', 'juliet@localhost', 'Good night']);
+      const id = /<stanza-id [^>]*id='([^']+)'/.exec(await juliet.until(/Good night.*?<\/message>/s))![1]!;
+      const life = async (): Promise<string> => (await posthorn.run(['audit', 'message', 'juliet', id])).stdout;
+      expect(await life()).to.include('sent to juliet@localhost/balcony, which is connected, and not acknowledged yet');
+      juliet.destroy();
+      const sessions = async () =>
+        ((await posthorn.json('session', 'list')) as { sessions: { address: string }[] }).sessions;
+      while ((await sessions())[0]?.address !== '') continue;
+      expect(await life()).to.include('sent to juliet@localhost/balcony, which is away, and expected back');
+      const again = await TestClient.connect(server.port('c2s'));
+      await again.authenticate('juliet', 'pw');
+      await again.bind('balcony'); // in place of the other
+      again.send(`<enable xmlns='urn:xmpp:sm:3'/>`);
+      await again.until(/<enabled[^>]*>/);
+      again.send('<presence/>');
+      const taken = (await again.until(/Good night.*?<\/message>/s)).match(/<(presence|message|iq)[ >]/g) ?? [];
+      again.send(`<a xmlns='urn:xmpp:sm:3' h='${taken.length}'/><r xmlns='urn:xmpp:sm:3'/>`);
+      await again.until(/<a [^>]*>/);
+      expect(await life()).to.include('server:     juliet@localhost has it');
+      again.destroy();
+    } finally {
+      await posthorn.end();
+      await remove();
+    }
+  });
 
   it('passes on a running server, finds what is missing on a stopped one, and mends what it can', async () => {
     const { path, remove } = await temporaryDirectory();
