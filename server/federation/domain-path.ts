@@ -1,10 +1,12 @@
 import type { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
+import type { Write } from '../../storage/ordered-store.ts';
 import type { DomainPair, OutboxEntry, Outboxes } from '../../storage/outboxes.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Inbound } from '../routing/account.ts';
+import type { Receipt } from '../routing/receipt.ts';
 import { readStoredStanza } from '../routing/stored-stanza.ts';
 import { positionsOf, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
 import type { PeerFailure } from './peer-failure.ts';
@@ -62,6 +64,8 @@ export class DomainPath implements ParcelOwner {
   #queue: Parcel[] = [];
   /** Parcels with the carrier, not known to have arrived. */
   #out = 0;
+  /** Parcels that are being stored and have not been handed over. */
+  #reserved = 0;
   #carrier: Carrier | undefined;
   #isConnecting = false;
   #isMarking = false;
@@ -72,6 +76,8 @@ export class DomainPath implements ParcelOwner {
   /** Monotonic milliseconds; nobody knocks before. */
   #retryAt = 0;
   #lastPosition = 0;
+  /** What the store takes as perhaps sent, up to this position. */
+  #markedUpTo = 0;
   #bytes = 0;
 
   constructor(pair: DomainPair, context: PathContext) {
@@ -89,6 +95,7 @@ export class DomainPath implements ParcelOwner {
     return (
       this.#queue.length === 0 &&
       this.#out === 0 &&
+      this.#reserved === 0 &&
       this.#carrier === undefined &&
       !this.#isConnecting &&
       this.#context.clock.monotonic() >= this.#retryAt
@@ -110,32 +117,9 @@ export class DomainPath implements ParcelOwner {
 
   /** Takes a stanza. Throws StanzaError where there is no room, or no hope. */
   accept({ stanza, receipt }: Inbound): void {
-    const { clock, limits, usage, commit, outboxes } = this.#context;
-    const isKept = isDurable(stanza);
-    if (this.#failure !== undefined && clock.monotonic() < this.#retryAt && (this.#failure.isFinal || !isKept)) {
-      throw this.#failure.toStanzaError();
-    }
-    const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
-    if (
-      this.#queue.length + this.#out >= limits.maxStanzas ||
-      this.#bytes + bytes > limits.maxBytes ||
-      usage.bytes + bytes > limits.maxTotalBytes
-    ) {
-      throw new StanzaError('resource-constraint', `Too much waits for ${this.pair.remote} already`);
-    }
-    const at = clock.now();
-    const position = isKept ? this.#nextPosition(at) : undefined;
-    // With nothing ahead it is sent as soon as it is stored, so the store may say so from the start.
-    const isMarked = this.#carrier !== undefined && this.#queue.every((parcel) => parcel.isMarked);
-    const parcel: Parcel = {
-      stanza,
-      owner: this,
-      position,
-      at,
-      bytes,
-      isReady: !isKept,
-      isMarked: isMarked || !isKept,
-    };
+    const { commit } = this.#context;
+    const parcel = this.#parcelOf(stanza);
+    const { position } = parcel;
     this.#hold(parcel);
     this.#queue.push(parcel);
     if (position === undefined) {
@@ -144,7 +128,7 @@ export class DomainPath implements ParcelOwner {
       return;
     }
     receipt?.batched();
-    commit.add(outboxes.putWrites(this.pair, { position, at, isHandedOut: isMarked, document: stanza.toDocument() }), {
+    commit.add(this.#putWrites(parcel, position), {
       committed: () => {
         receipt?.settle();
         parcel.isReady = true;
@@ -163,6 +147,39 @@ export class DomainPath implements ParcelOwner {
         this.#goOn();
       },
     });
+  }
+
+  /**
+   * Stores a message in the batch that fills; what is returned takes it when the batch has committed. Undefined for what is
+   * not stored. Throws StanzaError where there is no room, or no hope.
+   */
+  reserve(stanza: Stanza): ((receipt: Receipt | undefined) => void) | undefined {
+    if (!isDurable(stanza)) return undefined;
+    const parcel = this.#parcelOf(stanza);
+    const { position } = parcel;
+    if (position === undefined) return undefined;
+    this.#hold(parcel);
+    this.#reserved++;
+    this.#context.commit.add(this.#putWrites(parcel, position), {
+      committed: () => undefined,
+      // Its record was refused with it, and says so to the sender.
+      refused: () => {
+        this.#reserved--;
+        this.#release(parcel);
+      },
+    });
+    return (receipt) => {
+      this.#reserved--;
+      receipt?.settle();
+      parcel.isReady = true;
+      const failure = this.#hopelessness(true);
+      if (failure !== undefined) {
+        this.#return([parcel], failure.toStanzaError());
+        return;
+      }
+      this.#queue.push(parcel);
+      this.#goOn();
+    };
   }
 
   /**
@@ -292,6 +309,38 @@ export class DomainPath implements ParcelOwner {
     if (this.#carrier === carrier) this.#goOn();
   }
 
+  /** A stanza as it waits here, not held yet. Throws StanzaError where there is no room, or no hope. */
+  #parcelOf(stanza: Stanza): Parcel {
+    const { clock, limits, usage } = this.#context;
+    const isKept = isDurable(stanza);
+    const failure = this.#hopelessness(isKept);
+    if (failure !== undefined) throw failure.toStanzaError();
+    const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
+    if (
+      this.#queue.length + this.#out + this.#reserved >= limits.maxStanzas ||
+      this.#bytes + bytes > limits.maxBytes ||
+      usage.bytes + bytes > limits.maxTotalBytes
+    ) {
+      throw new StanzaError('resource-constraint', `Too much waits for ${this.pair.remote} already`);
+    }
+    const at = clock.now();
+    const position = isKept ? this.#nextPosition(at) : undefined;
+    // With nothing ahead it is sent as soon as it is stored, so the store may say so from the start.
+    const isMarked = !isKept || (this.#carrier !== undefined && this.#queue.every((parcel) => parcel.isMarked));
+    return { stanza, owner: this, position, at, bytes, isReady: !isKept, isMarked };
+  }
+
+  /** Why nothing is taken at the moment; undefined while there is hope. */
+  #hopelessness(isKept: boolean): PeerFailure | undefined {
+    if (this.#failure === undefined || this.#context.clock.monotonic() >= this.#retryAt) return undefined;
+    return this.#failure.isFinal || !isKept ? this.#failure : undefined;
+  }
+
+  #putWrites({ stanza, at, isMarked }: Parcel, position: number): Write[] {
+    const entry = { position, at, isHandedOut: isMarked, document: stanza.toDocument() };
+    return this.#context.outboxes.putWrites(this.pair, entry);
+  }
+
   #hold(parcel: Parcel): void {
     this.#bytes += parcel.bytes;
     this.#context.usage.bytes += parcel.bytes;
@@ -354,8 +403,8 @@ export class DomainPath implements ParcelOwner {
   /** Writes down that what comes next may have been sent, so that a crash does not send it twice. */
   #mark(from: number): void {
     const marked = this.#queue.slice(from, from + MARK_AHEAD).filter(({ isReady }) => isReady);
-    const last = positionsOf(marked).at(-1);
-    if (last === undefined) {
+    const positions = positionsOf(marked);
+    if (positions.length === 0) {
       for (const parcel of marked) parcel.isMarked = true;
       setImmediate(() => this.#goOn());
       return;
@@ -367,7 +416,9 @@ export class DomainPath implements ParcelOwner {
       for (const parcel of marked) parcel.isMarked = true;
       this.#goOn();
     };
-    this.#context.commit.add(this.#context.outboxes.handOutWrites(this.pair, last), {
+    // What was reserved may have been overtaken.
+    this.#markedUpTo = Math.max(this.#markedUpTo, ...positions);
+    this.#context.commit.add(this.#context.outboxes.handOutWrites(this.pair, this.#markedUpTo), {
       committed: done,
       refused: (error) => {
         this.#isMarking = false;

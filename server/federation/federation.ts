@@ -5,6 +5,7 @@ import type { DomainPair, OutboxEntry } from '../../storage/outboxes.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { networkOf } from '../sasl/network.ts';
 import type { Inbound } from '../routing/account.ts';
+import type { Receipt } from '../routing/receipt.ts';
 import type { Destination, Router } from '../routing/router.ts';
 import type { Connection } from '../streams/connection.ts';
 import { DomainPath, type PathContext, type PathLimits } from './domain-path.ts';
@@ -117,6 +118,17 @@ export class Federation implements Destination, StreamEvents {
       this.#path({ local: from.domain, remote: to.domain }, founderOf(stanza)).accept(item);
     } catch (error) {
       this.#context.router.answer(stanza, error, receipt);
+    }
+  }
+
+  reserve(stanza: Stanza): ((receipt: Receipt | undefined) => void) | undefined {
+    const { from, to } = stanza;
+    if (from === undefined || to === undefined || this.#context.policies.of(to.domain) === 'deny') return undefined;
+    try {
+      return this.#path({ local: from.domain, remote: to.domain }).reserve(stanza);
+    } catch (error) {
+      if (!(error instanceof StanzaError)) throw error;
+      return undefined; // `receive` will say so
     }
   }
 

@@ -81,21 +81,21 @@ export class Acceptance implements RecordedOutcome {
   }
 
   /**
-   * Takes a message that a session sends elsewhere; `depart` hands it over, behind the commit of what was recorded of it and
-   * in the order of the calls.
+   * Takes a message that a session sends elsewhere; it is handed over behind the commit of what was recorded of it and in
+   * the order of the calls.
    */
-  acceptSent(sent: SentStanza, receipt: Receipt | undefined, depart: () => void): void | Promise<void> {
+  acceptSent(sent: SentStanza, receipt: Receipt | undefined, way: WayElsewhere): void | Promise<void> {
     const { stanza, session } = sent;
     const keeping = this.#options.history ? keepingOf(stanza) : 'never';
     if (keeping !== 'archive') {
       this.#copySent(sent);
-      this.departBehind(session.account, depart);
+      this.departBehind(session.account, way.depart);
       return;
     }
     const sender = this.#options.currentAccount(session.account);
     const chat = chatOf(sender, stanza, stanza.to!, true);
     const message: Recordable = { chat, sender, key: this.#options.repeats.keyOf(sent, chat) };
-    return this.#once(message, receipt, () => this.#recordSent(sender, sent, message, receipt, depart));
+    return this.#once(message, receipt, () => this.#recordSent(sender, sent, message, receipt, way));
   }
 
   /** Hands over what an account sends elsewhere, behind what of it still waits for the disk (RFC 6120 10.1). */
@@ -236,7 +236,7 @@ export class Acceptance implements RecordedOutcome {
     sent: SentStanza,
     { chat, key }: Recordable,
     receipt: Receipt | undefined,
-    depart: () => void,
+    way: WayElsewhere,
   ): void {
     const { recorder, delivery } = this.#options;
     const recording = recorder.begin(chat);
@@ -245,9 +245,11 @@ export class Acceptance implements RecordedOutcome {
     copy.enqueue();
     this.#remember(sender, entry, key);
     sender.departures ??= new Deliveries();
-    const departure = new Departure(this, sender.departures, copy, sent.stanza, receipt, depart);
+    const reserved = way.reserve();
+    const departure = new Departure(this, sender.departures, copy, sent.stanza, receipt, reserved ?? way.depart);
     sender.departures.put(departure);
     recorder.commit(recording, departure);
+    if (reserved !== undefined) receipt?.batched();
   }
 
   #remember(sender: Account | undefined, entry: RecordedPlace | undefined, key: SendKey | undefined): void {
@@ -263,6 +265,17 @@ export class Acceptance implements RecordedOutcome {
       new StanzaError('resource-constraint', 'The server cannot store messages at the moment', 'wait'),
     );
   }
+}
+
+/** How a message goes to who is no account of ours. */
+export interface WayElsewhere {
+  /** Hands it over. */
+  readonly depart: () => void;
+  /**
+   * Keeps it where it goes in the batch that fills, with its record: a crash between the two would lose it, for its sender's
+   * repeat is known. What is returned hands it over then; undefined where `depart` does.
+   */
+  readonly reserve: () => (() => void) | undefined;
 }
 
 /** A message between its arrival and its record. */

@@ -23,6 +23,11 @@ import type { SessionTable } from './session-table.ts';
 /** Claims a domain that is not one of ours: a component, a service on a subdomain, the way to other servers. */
 export interface Destination {
   receive(item: Inbound): void;
+  /**
+   * Keeps a message of ours in the batch that fills, with its record, so that no crash comes between the two; what is
+   * returned hands it over once the batch has committed. Undefined where `receive` does it all. Never throws.
+   */
+  reserve?(stanza: Stanza): ((receipt: Receipt | undefined) => void) | undefined;
 }
 
 export interface RouterOptions {
@@ -98,6 +103,15 @@ export class Router implements AccountEvents {
     if (service !== undefined) void this.#guarded(stanza, receipt, () => service.receive({ stanza, receipt }));
     else
       this.answer(stanza, new StanzaError('remote-server-not-found', 'This server does not talk to others'), receipt);
+  }
+
+  #reserveElsewhere(stanza: Stanza, receipt: Receipt | undefined): (() => void) | undefined {
+    const handOver = (this.#services.get(stanza.to!.domain) ?? this.#remote)?.reserve?.(stanza);
+    if (handOver === undefined) return undefined;
+    return () => {
+      this.#options.counters.messages.forwarded++;
+      handOver(receipt);
+    };
   }
 
   /**
@@ -218,7 +232,10 @@ export class Router implements AccountEvents {
     const sent = { session, stanza };
     if (!this.isLocalDomain(to.domain)) {
       receipt?.measured?.reached('routed');
-      return this.#options.acceptance.acceptSent(sent, receipt, () => this.#routeElsewhere(stanza, receipt));
+      return this.#options.acceptance.acceptSent(sent, receipt, {
+        depart: () => this.#routeElsewhere(stanza, receipt),
+        reserve: () => this.#reserveElsewhere(stanza, receipt),
+      });
     }
     if (to.local === '') this.#receiveAtServer({ stanza, receipt });
     else this.#receiveLocally(this.#options.table.account(to), { stanza, receipt, sent });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import { textKey } from '../../../storage/keys.ts';
+import type { Write } from '../../../storage/ordered-store.ts';
 import { certified, FederationStage, type Peer } from '../../support/federation-stage.ts';
 
 const SM = `<sm xmlns='urn:xmpp:sm:3'/>`;
@@ -212,6 +213,34 @@ describe('the path to another domain', () => {
     expect(errors()).to.deep.equal(['m1 remote-server-timeout', 'm2 remote-server-timeout']);
     expect(await stored()).to.equal(0);
   });
+
+  for (const isOpen of [false, true]) {
+    const when = isOpen ? 'while a stream is open' : 'while nobody answers';
+    for (let batches = 0; batches < 4; batches++) {
+      it(`loses nothing in a crash after ${batches} batches, though it is sent again (${when})`, async () => {
+        const store = new MortalStore();
+        await open({}, store);
+        if (isOpen) {
+          await say(0);
+          await (await stage.nextDialed()).accept();
+          await stage.stage.settle();
+        } else stage.security = undefined;
+        const hello = `<message to='romeo@montague.example' type='chat' id='m1'><body>x</body><origin-id xmlns='urn:xmpp:sid:0' id='o1'/></message>`;
+        store.batchesLeft = batches;
+        void stage.juliet.send(hello);
+        for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+        store.revive();
+        await open({}, store);
+        await stage.federation.restore();
+        await stage.juliet.send(hello); // nobody has acknowledged it
+        const peer = await stage.nextDialed().catch(() => undefined);
+        await peer?.accept();
+        const arrived = peer === undefined ? [] : await sent(peer);
+        const returned = errors().filter((error) => error.startsWith('m1'));
+        expect([...arrived, ...returned], 'once').to.have.length(1);
+      });
+    }
+  }
 
   it('after a restart goes on with what waited', async () => {
     const store = new MemoryStore();
@@ -475,3 +504,22 @@ describe('the path to another domain', () => {
     expect(errors()).to.deep.equal([]);
   });
 });
+
+/** A store that dies after some batches: what comes later is neither written nor answered, until another process opens it. */
+class MortalStore extends MemoryStore {
+  batchesLeft = Infinity;
+  #life = 0;
+
+  /** Another process opens it; what the dead one still has to say is not heard. */
+  revive(): void {
+    this.#life++;
+    this.batchesLeft = Infinity;
+  }
+
+  override async write(batch: readonly Write[]): Promise<void> {
+    const life = this.#life;
+    if (--this.batchesLeft < 0) await new Promise(() => undefined);
+    await super.write(batch);
+    if (life !== this.#life) await new Promise(() => undefined);
+  }
+}
