@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { Scanner } from '../../stanzas/scanner.ts';
 import { ScramClient } from '../support/scram-client.ts';
-import type { History } from './history.ts';
+import type { ChatHistory } from './history.ts';
 import { PASSWORD } from './server-process.ts';
 
 const LIMITS = { maxBytes: 1024 * 1024, maxDepth: 100, maxAttributes: 100 };
@@ -26,7 +26,8 @@ export class ChatClient {
   readonly name: string;
   readonly #resource: string;
   readonly #port: number;
-  readonly #history: History;
+  readonly #history: ChatHistory;
+  readonly #domainOf: (name: string) => string;
   #socket: Socket | undefined;
   #isWanted = false;
   /** Leaves after the stream was closed in order, rather than being cut. */
@@ -41,11 +42,19 @@ export class ChatClient {
   /** Sessions that were resumed, for the report. */
   resumptions = 0;
 
-  constructor(name: string, resource: string, port: number, history: History) {
+  /** @param domainOf where somebody has an account */
+  constructor(
+    name: string,
+    resource: string,
+    port: number,
+    history: ChatHistory,
+    domainOf: (name: string) => string = () => 'localhost',
+  ) {
     this.name = name;
     this.#resource = resource;
     this.#port = port;
     this.#history = history;
+    this.#domainOf = domainOf;
   }
 
   /** Whether nothing waits to be sent or acknowledged. */
@@ -88,7 +97,7 @@ export class ChatClient {
   #connect(): void {
     const socket = connect(this.#port, '127.0.0.1');
     this.#socket = socket;
-    const conversation = new Conversation(socket, (frame) => this.#heard(frame));
+    const conversation = new Conversation(socket, this.#domainOf(this.name), (frame) => this.#heard(frame));
     socket.on('connect', () => this.#logIn(conversation));
     socket.on('error', () => undefined);
     socket.on('close', () => this.#lost());
@@ -183,7 +192,7 @@ export class ChatClient {
     const id = `${this.name}-${message.to}-${message.index}`;
     this.#unacknowledged.push(message);
     this.#socket?.write(
-      `<message to='${message.to}@localhost' type='chat' id='${id}'><body>${message.index}</body>` +
+      `<message to='${message.to}@${this.#domainOf(message.to)}' type='chat' id='${id}'><body>${message.index}</body>` +
         `<origin-id xmlns='urn:xmpp:sid:0' id='${id}'/></message>`,
     );
   }
@@ -210,7 +219,12 @@ export class ChatClient {
     }
     if (frame.name !== 'message' && frame.name !== 'presence' && frame.name !== 'iq') return;
     this.#handled++;
-    if (frame.name !== 'message' || frame.type === 'error') return;
+    if (frame.name !== 'message') return;
+    if (frame.type === 'error') {
+      const [, from, to, returned] = /^(\w+)-(\w+)-(\d+)$/.exec(frame.id ?? '') ?? [];
+      if (from === this.name && to !== undefined) this.#history.returned?.(from, to, Number(returned));
+      return;
+    }
     const index = Number(/<body>(\d+)<\/body>/.exec(frame.content)?.[1]);
     const sequence = Number(/<sequence [^>]* n='(\d+)'/.exec(frame.content)?.[1]);
     this.#history.received({ to: this.name, from: /^[^@]+/.exec(frame.from ?? '')?.[0] ?? '', index, sequence });
@@ -220,12 +234,14 @@ export class ChatClient {
 /** One connection: first-level elements go to whoever expects them, and later to the client. */
 class Conversation {
   readonly #socket: Socket;
+  readonly #domain: string;
   readonly #scanner = new Scanner(LIMITS);
   readonly #otherwise: (frame: Frame) => void;
   #expected: { readonly names: string; readonly then: (frame: Frame) => void } | undefined;
 
-  constructor(socket: Socket, otherwise: (frame: Frame) => void) {
+  constructor(socket: Socket, domain: string, otherwise: (frame: Frame) => void) {
     this.#socket = socket;
+    this.#domain = domain;
     this.#otherwise = otherwise;
     const sink = {
       streamOpened: (): boolean => true,
@@ -247,7 +263,7 @@ class Conversation {
   open(): void {
     this.#scanner.reset();
     this.write(
-      `<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`,
+      `<?xml version='1.0'?><stream:stream to='${this.#domain}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`,
     );
   }
 

@@ -8,13 +8,22 @@ export interface ReceivedMessage {
   readonly sequence: number;
 }
 
+/** What a client tells of what it sends and receives. */
+export interface ChatHistory {
+  /** The next number of a message from one to another. */
+  nextIndex(from: string, to: string): number;
+  acknowledged(from: string, to: string, index: number): void;
+  received(message: ReceivedMessage): void;
+  /** A message came back as an error. */
+  returned?(from: string, to: string, index: number): void;
+}
+
 /** What everybody sent, had acknowledged and received, and what must be true of it in the end. */
-export class History {
+export class History implements ChatHistory {
   readonly #sent = new Map<string, number>();
   readonly #acknowledged = new Map<string, Set<number>>();
   readonly #received: ReceivedMessage[] = [];
 
-  /** The next number of a message from one to another. */
   nextIndex(from: string, to: string): number {
     const pair = `${from}>${to}`;
     const index = (this.#sent.get(pair) ?? 0) + 1;

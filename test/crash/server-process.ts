@@ -155,11 +155,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Makes accounts in the store of a server that does not run. */
-export async function makeAccounts(directory: string, names: readonly string[]): Promise<void> {
+export async function makeAccounts(directory: string, names: readonly string[], domain = 'localhost'): Promise<void> {
   const storage = await openStorage({ backend: 'level', directory: join(directory, 'store'), durability: 'process' });
   const credentials = await deriveCredentials(PASSWORD, { iterations: 4096, random: (length) => randomBytes(length) });
   for (const name of names) {
-    await storage.accounts.create(`${name}@localhost`, { createdAt: 0, disabled: false, credentials });
+    await storage.accounts.create(`${name}@${domain}`, { createdAt: 0, disabled: false, credentials });
   }
   await storage.close();
 }
