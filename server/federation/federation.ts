@@ -125,7 +125,7 @@ export class Federation implements Destination, StreamEvents {
     const { from, to } = stanza;
     if (from === undefined || to === undefined || this.#context.policies.of(to.domain) === 'deny') return undefined;
     try {
-      return this.#path({ local: from.domain, remote: to.domain }).reserve(stanza);
+      return this.#path({ local: from.domain, remote: to.domain }, founderOf(stanza)).reserve(stanza);
     } catch (error) {
       if (!(error instanceof StanzaError)) throw error;
       return undefined; // `receive` will say so
