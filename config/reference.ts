@@ -16,7 +16,7 @@ export function renderReference(): string {
 export function renderConfigurationPage(): string {
   return `# Configuration
 
-<!-- Written by config/reference.ts: change config/options.ts, then \`npx tsx config/reference.ts > docs/configuration.md\` -->
+<!-- Written by config/reference.ts: change config/options.ts or config/tables/, then \`npx tsx config/reference.ts > docs/configuration.md\` -->
 
 Posthorn needs no configuration: without any it serves the domain \`localhost\` and keeps its data in \`./data\`. It reads
 one TOML file: the one named by \`--config\` or the variable \`POSTHORN_CONFIG\`, else \`./posthorn.toml\`, else

@@ -90,6 +90,9 @@ export function certificateName(): ValueType<string> {
   });
 }
 
+/** Of IPv4 and of IPv6. */
+export const everyAddress: readonly string[] = ['0.0.0.0', '::'];
+
 /** A numeric IP address to listen on. */
 export function ipAddress(): ValueType<string> {
   return text('an IP address such as "127.0.0.1" or "::"', (value) => isIP(value) !== 0);

@@ -73,7 +73,7 @@ describe('server/admin/doctor: configuration', () => {
     beforeEach(() => (other = undefined));
     afterEach(() => other?.close());
 
-    const only = (port: number): Record<string, string> => ({
+    const listeningOnlyOn = (port: number): Record<string, string> => ({
       POSTHORN_C2S_PORT: String(port),
       POSTHORN_C2S_ADDRESSES: '127.0.0.1',
       POSTHORN_C2S_TLS_PORT: 'false',
@@ -87,14 +87,14 @@ describe('server/admin/doctor: configuration', () => {
     };
 
     it('are off, or free', async () => {
-      const lines = await saysOf(ports, { directory, environment: only(0) });
+      const lines = await saysOf(ports, { directory, environment: listeningOnlyOn(0) });
       expect(lines).to.include('ok c2s.port: port of any number of 127.0.0.1 is free');
       expect(lines).to.include('ok http.port: is off');
     });
 
     it('are held by another program', async () => {
       const port = await listen();
-      const lines = await saysOf(ports, { directory, environment: only(port) });
+      const lines = await saysOf(ports, { directory, environment: listeningOnlyOn(port) });
       expect(lines[0]).to.equal(
         `error c2s.port: cannot listen on port ${port} of 127.0.0.1: another program does (EADDRINUSE)`,
       );
@@ -103,7 +103,7 @@ describe('server/admin/doctor: configuration', () => {
     it('are held by the server itself', async () => {
       const port = await listen();
       const running = { listening: [{ name: 'c2s', address: '127.0.0.1', port }] };
-      const lines = await saysOf(ports, { directory, environment: only(port), running });
+      const lines = await saysOf(ports, { directory, environment: listeningOnlyOn(port), running });
       expect(lines[0]).to.equal(`ok c2s.port: the server listens on port ${port} of 127.0.0.1`);
     });
 
@@ -111,12 +111,12 @@ describe('server/admin/doctor: configuration', () => {
       const running = { listening: [{ name: 'c2s', address: '127.0.0.1', port: 1 }] };
       const port = await listen();
       other?.close();
-      const lines = await saysOf(ports, { directory, environment: only(port), running });
+      const lines = await saysOf(ports, { directory, environment: listeningOnlyOn(port), running });
       expect(lines[0]).to.equal(`warning c2s.port: the running server does not listen on port ${port} of 127.0.0.1`);
     });
 
     it('need an address that the machine has', async () => {
-      const environment = { ...only(0), POSTHORN_C2S_ADDRESSES: '192.0.2.1' };
+      const environment = { ...listeningOnlyOn(0), POSTHORN_C2S_ADDRESSES: '192.0.2.1' };
       const [observation] = await ports.examine(contextOf({ directory, environment }));
       expect(observation).to.include({ severity: 'error', where: 'c2s.port' });
       expect(observation?.advice).to.equal('set c2s.addresses to addresses it has');
