@@ -1,5 +1,9 @@
 import type { Stanza } from '../../stanzas/stanza.ts';
+import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { SentPresence } from './pipeline.ts';
+
+/** RFC 6121 4.7.1 */
+export const UNKNOWN_PRESENCE = new StanzaError('bad-request', 'Unknown type of presence');
 
 /** RFC 6121 4.7.1 */
 export function isKnownPresence(stanza: Stanza): boolean {
