@@ -56,6 +56,6 @@ export interface StreamEvents {
 }
 
 /** Whether a domain is served here: one of ours, or a service on a subdomain. */
-export function isServedHere({ router }: FederationContext, domain: string): boolean {
+export function isServedHere({ router }: Pick<FederationContext, 'router'>, domain: string): boolean {
   return router.isLocalDomain(domain) || router.hasService(domain);
 }

@@ -1,7 +1,9 @@
 import type { DomainPair } from '../../storage/outboxes.ts';
+import type { Log } from '../log.ts';
 import type { Connection } from '../streams/connection.ts';
-import { targetName, type Dialed, type Dialing } from './dialing.ts';
+import { DialingError, targetName, type Dialed, type Dialing } from './dialing.ts';
 import type { FederationContext } from './federation-context.ts';
+import { ResolutionError } from './name-resolution.ts';
 import { OutgoingStream } from './outgoing-stream.ts';
 import { PeerFailure } from './peer-failure.ts';
 
@@ -10,7 +12,6 @@ export interface StreamOpening {
   /** Makes a connection of what was dialled, under TLS where the target wants that from the first byte. */
   readonly connect: (dialed: Dialed, pair: DomainPair) => Promise<Connection>;
   readonly context: FederationContext;
-  readonly failureOf: (error: unknown) => PeerFailure;
 }
 
 /** For all servers of a domain together: none of many that are slow in turn keeps a place among those being opened. */
@@ -38,6 +39,19 @@ export async function openStream(opening: StreamOpening, pair: DomainPair): Prom
   }
 }
 
+/** Why a stream could not be had, for whoever wanted it; what is no fault of the other server is written to the log. */
+export function failureOf(error: unknown, log: Log): PeerFailure {
+  if (error instanceof PeerFailure) return error;
+  if (error instanceof ResolutionError && error.isCertain) {
+    return new PeerFailure('remote-server-not-found', error.message, { isFinal: true });
+  }
+  if (error instanceof DialingError || error instanceof ResolutionError) {
+    return new PeerFailure('remote-server-timeout', error.message);
+  }
+  log.error({ error: error instanceof Error ? error.stack : String(error) }, 'connecting to another server failed');
+  return new PeerFailure('internal-server-error', 'Connecting failed');
+}
+
 class Attempts {
   readonly #opening: StreamOpening;
   readonly #pair: DomainPair;
@@ -50,7 +64,7 @@ class Attempts {
   }
 
   async run(): Promise<OutgoingStream> {
-    const { dialing, failureOf, context } = this.#opening;
+    const { dialing, context } = this.#opening;
     const tried = new Set<string>();
     let last: PeerFailure | undefined;
     for (;;) {
@@ -64,7 +78,7 @@ class Attempts {
       try {
         return await this.#open(dialed);
       } catch (error) {
-        last = failureOf(error);
+        last = failureOf(error, context.log);
         if (!last.mayTryNext || this.#lateReason !== undefined) throw last;
         context.log.info(
           { ...this.#pair, host: dialed.target.host, address: dialed.address, reason: last.message },

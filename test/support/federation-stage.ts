@@ -1,7 +1,7 @@
 import { loadConfig } from '../../config/load.ts';
 import { DialbackKeys } from '../../server/federation/dialback-key.ts';
 import { Federation } from '../../server/federation/federation.ts';
-import type { Dialed } from '../../server/federation/dialing.ts';
+import { DialingError, type Dialed } from '../../server/federation/dialing.ts';
 import { PeerPolicies } from '../../server/federation/peer-policy.ts';
 import type { Log } from '../../server/log.ts';
 import type { SecurityLayer } from '../../server/sasl/mechanisms.ts';
@@ -131,9 +131,7 @@ export class FederationStage {
     const target = { host: domain, port: 5269 + tried.size, directTls: false };
     if (this.security === undefined || tried.size >= this.servers) {
       this.missed.push(domain);
-      const error = new Error(`${domain} cannot be reached`);
-      error.name = 'DialingError';
-      return Promise.reject(error);
+      return Promise.reject(new DialingError(`${domain} cannot be reached`));
     }
     return Promise.resolve({ socket: undefined as unknown as Dialed['socket'], target, address: '192.0.2.7' });
   }
