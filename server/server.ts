@@ -103,8 +103,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const components = new ComponentListener({ ...context, components: core.components, secrets });
     opened.push(components);
     listening.push(...(await components.listen()));
-    const servers = federation;
-    const shared = { startedAt, faults: () => faults.count, streams, clients, servers };
+    const shared = { startedAt, faults: () => faults.count, streams, clients, servers: federation };
     listening.push(...(await operate(config, clock, log, storage, core, context, opened, shared)));
     if (certificates.request !== undefined) {
       const renewal = new CertificateRenewal({ ...certificates.request, clock, renewed: () => void contexts.reload() });
