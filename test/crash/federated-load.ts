@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ensureCertificates } from '../../certs/make-certs.ts';
 import { openStorage } from '../../storage/storage.ts';
 import { silentLog } from '../support/silent-log.ts';
+import { archived } from './archives.ts';
 import { ChatClient } from './chat-client.ts';
 import { FederatedHistory } from './federated-history.ts';
 import type { ReceivedMessage } from './history.ts';
@@ -141,15 +142,8 @@ async function arrivals(sides: readonly Side[]): Promise<Map<string, ReceivedMes
     try {
       for (const to of NAMES.filter((name) => domainOf(name) === domain)) {
         const messages: ReceivedMessage[] = [];
-        for (let after: number | undefined; ;) {
-          const page = await storage.log.page(`${to}@${domain}`, { after, limit: 1000 });
-          for (const { flags, peer, sequence, stanza } of page) {
-            if (!flags.archived || flags.sent) continue;
-            const index = Number(/<body>(\d+)</.exec(stanza)?.[1]);
-            messages.push({ from: peer.split('@')[0]!, to, index, sequence: sequence ?? NaN });
-          }
-          after = page.at(-1)?.position;
-          if (after === undefined) break;
+        for await (const { flags, peer, sequence, index } of archived(storage, `${to}@${domain}`)) {
+          if (!flags.sent) messages.push({ from: peer.split('@')[0]!, to, index, sequence: sequence ?? NaN });
         }
         arrived.set(to, messages);
       }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { WHOLE_STORE } from '../../storage/audit/scope.ts';
 import { openStorage } from '../../storage/storage.ts';
+import { archived } from './archives.ts';
 import { ChatClient } from './chat-client.ts';
 import { History, type ReceivedMessage } from './history.ts';
 import { Random } from './random.ts';
@@ -84,16 +85,10 @@ async function archiveViolations(directory: string, history: History): Promise<s
   try {
     for (const name of PEOPLE) {
       const archive: ReceivedMessage[] = [];
-      for (let after: number | undefined; ;) {
-        const page = await storage.log.page(`${name}@localhost`, { after, limit: 1000 });
-        for (const { flags, peer, sequence, stanza } of page) {
-          if (!flags.archived) continue;
-          const other = peer.split('@')[0]!;
-          const [from, to] = flags.sent ? [name, other] : [other, name];
-          archive.push({ from, to, index: Number(/<body>(\d+)</.exec(stanza)?.[1]), sequence: sequence ?? NaN });
-        }
-        after = page.at(-1)?.position;
-        if (after === undefined) break;
+      for await (const { flags, peer, sequence, index } of archived(storage, `${name}@localhost`)) {
+        const other = peer.split('@')[0]!;
+        const [from, to] = flags.sent ? [name, other] : [other, name];
+        archive.push({ from, to, index, sequence: sequence ?? NaN });
       }
       found.push(...history.archiveViolations(name, archive));
     }
