@@ -1,24 +1,20 @@
 import type { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
-import type { GroupCommit } from '../../storage/group-commit.ts';
-import type { Write } from '../../storage/ordered-store.ts';
-import type { DomainPair, OutboxEntry, Outboxes } from '../../storage/outboxes.ts';
+import type { DomainPair, OutboxEntry } from '../../storage/outboxes.ts';
 import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
 import type { Inbound } from '../routing/account.ts';
 import type { Receipt } from '../routing/receipt.ts';
 import { readStoredStanza } from '../routing/stored-stanza.ts';
 import { positionsOf, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
+import { PathOutbox, type PathOutboxOptions } from './path-outbox.ts';
 import type { PeerFailure } from './peer-failure.ts';
+import { RetrySchedule } from './retry-schedule.ts';
 import type { Returns } from './returns.ts';
 import { isDurable } from './server-stanza.ts';
 
 /** What every path shares. */
-export interface PathContext {
-  readonly outboxes: Outboxes;
-  readonly commit: GroupCommit;
+export interface PathContext extends PathOutboxOptions {
   readonly clock: Clock;
-  readonly log: Log;
   /** From 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
   readonly limits: PathLimits;
@@ -46,10 +42,6 @@ export interface PathLimits {
   readonly patienceMs: number;
 }
 
-const FIRST_RETRY_MS = 2000;
-const LONGEST_RETRY_MS = 300_000;
-/** How long a failure that will not mend by itself is remembered. */
-const FINAL_RETRY_MS = 30_000;
 /** Parcels of a backlog that are marked as handed out by one write. */
 const MARK_AHEAD = 200;
 const STANZA_OVERHEAD_BYTES = 200;
@@ -61,6 +53,8 @@ const STANZA_OVERHEAD_BYTES = 200;
 export class DomainPath implements ParcelOwner {
   readonly pair: DomainPair;
   readonly #context: PathContext;
+  readonly #outbox: PathOutbox;
+  readonly #retries: RetrySchedule;
   #queue: Parcel[] = [];
   /** Parcels with the carrier, not known to have arrived. */
   #out = 0;
@@ -68,21 +62,13 @@ export class DomainPath implements ParcelOwner {
   #reserved = 0;
   #carrier: Carrier | undefined;
   #isConnecting = false;
-  #isMarking = false;
-  /** Whether the store holds a mark of this path that says nothing any more once the path is empty. */
-  #hasMark = false;
-  #failures = 0;
-  #failure: PeerFailure | undefined;
-  /** Monotonic milliseconds; nobody knocks before. */
-  #retryAt = 0;
-  #lastPosition = 0;
-  /** What the store takes as perhaps sent, up to this position. */
-  #markedUpTo = 0;
   #bytes = 0;
 
   constructor(pair: DomainPair, context: PathContext) {
     this.pair = pair;
     this.#context = context;
+    this.#outbox = new PathOutbox(pair, context);
+    this.#retries = new RetrySchedule(context);
   }
 
   /** Stanzas that have not been sent. */
@@ -98,13 +84,13 @@ export class DomainPath implements ParcelOwner {
       this.#reserved === 0 &&
       this.#carrier === undefined &&
       !this.#isConnecting &&
-      this.#context.clock.monotonic() >= this.#retryAt
+      this.#retries.isDue
     );
   }
 
   /** Why the last attempt failed; undefined while all is well. */
   get lastFailure(): string | undefined {
-    return this.#failure?.message;
+    return this.#retries.lastFailure?.message;
   }
 
   get isOpen(): boolean {
@@ -117,18 +103,16 @@ export class DomainPath implements ParcelOwner {
 
   /** Takes a stanza. Throws StanzaError where there is no room, or no hope. */
   accept({ stanza, receipt }: Inbound): void {
-    const { commit } = this.#context;
     const parcel = this.#parcelOf(stanza);
-    const { position } = parcel;
     this.#hold(parcel);
     this.#queue.push(parcel);
-    if (position === undefined) {
+    if (parcel.position === undefined) {
       receipt?.settle();
       this.#goOn();
       return;
     }
     receipt?.batched();
-    commit.add(this.#putWrites(parcel, position), {
+    this.#outbox.put(parcel, {
       committed: () => {
         receipt?.settle();
         parcel.isReady = true;
@@ -156,11 +140,9 @@ export class DomainPath implements ParcelOwner {
   reserve(stanza: Stanza): ((receipt: Receipt | undefined) => void) | undefined {
     if (!isDurable(stanza)) return undefined;
     const parcel = this.#parcelOf(stanza);
-    const { position } = parcel;
-    if (position === undefined) return undefined;
     this.#hold(parcel);
     this.#reserved++;
-    this.#context.commit.add(this.#putWrites(parcel, position), {
+    this.#outbox.put(parcel, {
       committed: () => undefined,
       // Its record was refused with it, and says so to the sender.
       refused: () => {
@@ -172,7 +154,7 @@ export class DomainPath implements ParcelOwner {
       this.#reserved--;
       receipt?.settle();
       parcel.isReady = true;
-      const failure = this.#hopelessness(true);
+      const failure = this.#retries.hopelessness(true);
       if (failure !== undefined) {
         this.#return([parcel], failure.toStanzaError());
         return;
@@ -187,17 +169,16 @@ export class DomainPath implements ParcelOwner {
    * @param refusal why the rest does so too
    */
   restore(entries: readonly OutboxEntry[], refusal?: StanzaError): void {
-    this.#hasMark = true;
     const lost: Parcel[] = [];
     const refused: Parcel[] = [];
     for (const { position, at, isHandedOut, document } of entries) {
-      this.#lastPosition = Math.max(this.#lastPosition, position);
+      this.#outbox.restored(position);
       let stanza: Stanza;
       try {
         stanza = readStoredStanza(document);
       } catch (error) {
         this.#context.log.error({ ...this.pair, error: String(error) }, 'a message for another server is damaged');
-        this.#remove([position]);
+        this.#outbox.remove([position]);
         continue;
       }
       if (isHandedOut && stanza.from?.domain === this.pair.remote) {
@@ -220,34 +201,23 @@ export class DomainPath implements ParcelOwner {
 
   /** Removes what the store knows of a path that is empty, and is forgotten. */
   forgetMark(): void {
-    if (!this.#hasMark) return;
-    this.#hasMark = false;
-    this.#context.commit.add(this.#context.outboxes.removeMarkWrites(this.pair), {
-      committed: () => undefined,
-      refused: () => undefined, // it does no harm
-    });
+    this.#outbox.forgetMark();
   }
 
   /** A stream takes the stanzas of the pair from now on. */
   attach(carrier: Carrier): void {
     this.#isConnecting = false;
-    this.#failures = 0;
-    this.#failure = undefined;
-    this.#retryAt = 0;
+    this.#retries.succeeded();
     this.#carrier = carrier;
     this.#goOn();
   }
 
   /** No stream could be had. */
   failed(failure: PeerFailure): void {
-    const { clock, random, limits, log } = this.#context;
+    const { clock, limits, log } = this.#context;
     this.#isConnecting = false;
     if (this.#context.isStopping()) return;
-    this.#failure = failure;
-    this.#failures++;
-    const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 20));
-    const waitMs = failure.isFinal ? FINAL_RETRY_MS : longest * (0.5 + random() / 2);
-    this.#retryAt = clock.monotonic() + waitMs;
+    const waitMs = this.#retries.failed(failure);
     const oldest = clock.now() - limits.patienceMs;
     const hopeless = this.#queue.filter(
       (parcel) => parcel.isReady && (failure.isFinal || parcel.position === undefined || parcel.at <= oldest),
@@ -274,7 +244,7 @@ export class DomainPath implements ParcelOwner {
 
   /** Gives up waiting: the next stanza, or what waits, knocks at once. */
   retryNow(): void {
-    this.#retryAt = 0;
+    this.#retries.retryNow();
     this.#goOn();
   }
 
@@ -283,7 +253,7 @@ export class DomainPath implements ParcelOwner {
   confirmed(parcels: readonly Parcel[]): void {
     this.#out -= parcels.length;
     for (const parcel of parcels) this.#release(parcel);
-    this.#remove(positionsOf(parcels));
+    this.#outbox.remove(positionsOf(parcels));
   }
 
   lost(parcels: readonly Parcel[]): void {
@@ -313,7 +283,7 @@ export class DomainPath implements ParcelOwner {
   #parcelOf(stanza: Stanza): Parcel {
     const { clock, limits, usage } = this.#context;
     const isKept = isDurable(stanza);
-    const failure = this.#hopelessness(isKept);
+    const failure = this.#retries.hopelessness(isKept);
     if (failure !== undefined) throw failure.toStanzaError();
     const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
     if (
@@ -324,21 +294,10 @@ export class DomainPath implements ParcelOwner {
       throw new StanzaError('resource-constraint', `Too much waits for ${this.pair.remote} already`);
     }
     const at = clock.now();
-    const position = isKept ? this.#nextPosition(at) : undefined;
+    const position = isKept ? this.#outbox.nextPosition(at) : undefined;
     // With nothing ahead it is sent as soon as it is stored, so the store may say so from the start.
     const isMarked = !isKept || (this.#carrier !== undefined && this.#queue.every((parcel) => parcel.isMarked));
     return { stanza, owner: this, position, at, bytes, isReady: !isKept, isMarked };
-  }
-
-  /** Why nothing is taken at the moment; undefined while there is hope. */
-  #hopelessness(isKept: boolean): PeerFailure | undefined {
-    if (this.#failure === undefined || this.#context.clock.monotonic() >= this.#retryAt) return undefined;
-    return this.#failure.isFinal || !isKept ? this.#failure : undefined;
-  }
-
-  #putWrites({ stanza, at, isMarked }: Parcel, position: number): Write[] {
-    const entry = { position, at, isHandedOut: isMarked, document: stanza.toDocument() };
-    return this.#context.outboxes.putWrites(this.pair, entry);
   }
 
   #hold(parcel: Parcel): void {
@@ -351,17 +310,11 @@ export class DomainPath implements ParcelOwner {
     this.#context.usage.bytes -= parcel.bytes;
   }
 
-  #nextPosition(now: number): number {
-    this.#lastPosition = Math.max(this.#lastPosition + 1, Math.floor(now * 1000));
-    return this.#lastPosition;
-  }
-
   /** Sends what can be sent, or sees to it that it can. */
   #goOn(): void {
-    const { clock, log } = this.#context;
-    if (this.#isMarking || this.#context.isStopping()) return;
+    if (this.#outbox.isMarking || this.#context.isStopping()) return;
     if (this.#carrier === undefined) {
-      if (this.#isConnecting || clock.monotonic() < this.#retryAt) return;
+      if (this.#isConnecting || !this.#retries.isDue) return;
       // What a broken stream left may be had by resuming it, though nothing follows.
       const isWanted =
         this.#queue.some(({ isReady }) => isReady) || (this.#out > 0 && this.#context.isResumable(this.pair));
@@ -378,7 +331,8 @@ export class DomainPath implements ParcelOwner {
       const parcel = this.#queue[sent];
       if (parcel === undefined || !parcel.isReady) break;
       if (!parcel.isMarked) {
-        this.#mark(sent);
+        const next = this.#queue.slice(sent, sent + MARK_AHEAD).filter(({ isReady }) => isReady);
+        this.#outbox.mark(next, () => this.#goOn());
         break;
       }
       sent++;
@@ -390,7 +344,7 @@ export class DomainPath implements ParcelOwner {
     }
     if (sent > 0) this.#queue.splice(0, sent);
     if (tooLarge.length === 0) return;
-    log.debug({ ...this.pair, stanzas: tooLarge.length }, 'too large for another server');
+    this.#context.log.debug({ ...this.pair, stanzas: tooLarge.length }, 'too large for another server');
     // XEP-0478 3
     this.#return(tooLarge, new StanzaError('policy-violation', `${this.pair.remote} takes no stanza of this size`));
   }
@@ -400,49 +354,8 @@ export class DomainPath implements ParcelOwner {
     return this.#carrier?.isCongested === false ? this.#carrier : undefined;
   }
 
-  /** Writes down that what comes next may have been sent, so that a crash does not send it twice. */
-  #mark(from: number): void {
-    const marked = this.#queue.slice(from, from + MARK_AHEAD).filter(({ isReady }) => isReady);
-    const positions = positionsOf(marked);
-    if (positions.length === 0) {
-      for (const parcel of marked) parcel.isMarked = true;
-      setImmediate(() => this.#goOn());
-      return;
-    }
-    this.#isMarking = true;
-    this.#hasMark = true;
-    const done = (): void => {
-      this.#isMarking = false;
-      for (const parcel of marked) parcel.isMarked = true;
-      this.#goOn();
-    };
-    // What was reserved may have been overtaken.
-    this.#markedUpTo = Math.max(this.#markedUpTo, ...positions);
-    this.#context.commit.add(this.#context.outboxes.handOutWrites(this.pair, this.#markedUpTo), {
-      committed: done,
-      refused: (error) => {
-        this.#isMarking = false;
-        this.#context.log.error(
-          { ...this.pair, error: error.message },
-          'messages for another server wait for the store',
-        );
-      },
-    });
-  }
-
   #return(parcels: readonly Parcel[], error: StanzaError): void {
     for (const parcel of parcels) this.#release(parcel);
     this.#context.returns.give(this.pair, parcels, error);
-  }
-
-  #remove(positions: readonly number[]): void {
-    if (positions.length === 0) return;
-    this.#context.commit.add(this.#context.outboxes.removeWrites(this.pair, positions), {
-      committed: () => undefined,
-      refused: (error) => {
-        this.#hasMark = false; // what stays is not sent again as long as the mark is there
-        this.#context.log.error({ ...this.pair, error: error.message }, 'delivered messages stay in the outbox');
-      },
-    });
   }
 }
