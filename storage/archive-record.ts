@@ -20,6 +20,8 @@ export interface ArchiveUsage {
 /** Usage as it is stored: true of the entries up to `countedUpTo`; what came later is counted when somebody asks. */
 export interface ArchiveRecord extends ArchiveUsage {
   readonly countedUpTo: number;
+  /** The first entry up to there that may be in the log only because it waits, not being archived; undefined for none. */
+  readonly waitingFrom: number | undefined;
   readonly limits: ArchiveLimits;
 }
 
@@ -46,6 +48,7 @@ export const EMPTY_ARCHIVE: ArchiveRecord = {
   count: 0,
   bytes: 0,
   countedUpTo: 0,
+  waitingFrom: undefined,
   limits: { maxAgeMs: undefined, maxBytes: undefined },
 };
 
@@ -53,17 +56,19 @@ const FORMAT = 1;
 const REASONS: readonly RemovalReason[] = ['age', 'size', 'erasure', 'account'];
 const HAS_MAX_AGE = 1;
 const HAS_MAX_BYTES = 2;
+const HAS_WAITING = 4;
 
-export function encodeArchive({ count, bytes, countedUpTo, limits }: ArchiveRecord): Uint8Array {
+export function encodeArchive({ count, bytes, countedUpTo, waitingFrom, limits }: ArchiveRecord): Uint8Array {
   const { maxAgeMs, maxBytes } = limits;
-  return new RecordWriter(FORMAT)
+  const hasLimits = (maxAgeMs === undefined ? 0 : HAS_MAX_AGE) | (maxBytes === undefined ? 0 : HAS_MAX_BYTES);
+  const writer = new RecordWriter(FORMAT)
     .number(countedUpTo)
     .number(count)
     .number(bytes)
-    .byte((maxAgeMs === undefined ? 0 : HAS_MAX_AGE) | (maxBytes === undefined ? 0 : HAS_MAX_BYTES))
+    .byte(hasLimits | (waitingFrom === undefined ? 0 : HAS_WAITING))
     .number(maxAgeMs ?? 0)
-    .number(maxBytes ?? 0)
-    .end();
+    .number(maxBytes ?? 0);
+  return (waitingFrom === undefined ? writer : writer.number(waitingFrom)).end();
 }
 
 /** Throws StoreError `corrupt`. */
@@ -73,12 +78,14 @@ export function decodeArchive(key: Key, value: Uint8Array): ArchiveRecord {
   const count = reader.number();
   const bytes = reader.number();
   const flags = reader.byte();
-  if (flags > (HAS_MAX_AGE | HAS_MAX_BYTES)) throw reader.corrupt(`unknown flags ${flags}`);
+  if (flags > (HAS_MAX_AGE | HAS_MAX_BYTES | HAS_WAITING)) throw reader.corrupt(`unknown flags ${flags}`);
   const maxAgeMs = reader.number();
   const maxBytes = reader.number();
+  const waitingFrom = (flags & HAS_WAITING) === 0 ? undefined : reader.number();
   reader.end();
   return {
     countedUpTo,
+    waitingFrom,
     count,
     bytes,
     limits: {

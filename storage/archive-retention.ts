@@ -26,6 +26,8 @@ interface Piece {
   upTo: number;
   count: number;
   bytes: number;
+  /** The first message that stays in the log because it waits; undefined for none. */
+  waitingFrom: number | undefined;
   /** Whether more must go. */
   hasMore: boolean;
 }
@@ -109,7 +111,12 @@ export class ArchiveRetention {
         const piece = pieceOf(owner, page, rule, record.bytes, cursors);
         if (piece.writes.length > 0) {
           const { count, bytes, from, upTo } = piece;
-          record = { ...record, count: Math.max(0, record.count - count), bytes: Math.max(0, record.bytes - bytes) };
+          record = {
+            ...record,
+            count: Math.max(0, record.count - count),
+            bytes: Math.max(0, record.bytes - bytes),
+            waitingFrom: earliest(record.waitingFrom, piece.waitingFrom),
+          };
           removed = joined(removed, { from, upTo, count, bytes, at, reason: rule.reason });
           const whole = joined(last, { from, upTo, count, bytes, at, reason: rule.reason });
           if (last !== undefined) piece.writes.push({ type: 'delete', key: removalKey(owner, last.upTo) });
@@ -160,6 +167,7 @@ function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLef
     upTo: 0,
     count: 0,
     bytes: 0,
+    waitingFrom: undefined,
     hasMore: page.length === PIECE_ENTRIES,
   };
   for (const [key, value] of page) {
@@ -171,7 +179,9 @@ function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLef
       piece.hasMore = false;
       return piece;
     }
-    piece.writes.push(...removalWrites(owner, key, value, entry, cursors));
+    const isWaiting = entry.flags.pending && position > Math.max(cursors.cursor, cursors.archivedCursor);
+    if (isWaiting) piece.waitingFrom ??= position;
+    piece.writes.push(...removalWrites(owner, key, value, entry, isWaiting));
     piece.from = Math.min(piece.from, position);
     piece.upTo = position;
     piece.count++;
@@ -180,22 +190,19 @@ function pieceOf(owner: string, page: readonly Entry[], rule: TrimRule, bytesLef
   return piece;
 }
 
-function removalWrites(
-  owner: string,
-  key: Key,
-  value: Uint8Array,
-  entry: LogEntry,
-  { cursor, archivedCursor }: Cursors,
-): Write[] {
+function removalWrites(owner: string, key: Key, value: Uint8Array, entry: LogEntry, isWaiting: boolean): Write[] {
   const { bare, resource } = contactOf(key, value);
   const { flags, position } = entry;
-  const isWaiting = flags.pending && position > Math.max(cursor, archivedCursor);
   return [
     { type: 'delete', key: contactKey(owner, bare, position) },
     isWaiting
       ? { type: 'put', key, value: encodeEntry({ ...entry, flags: { ...flags, archived: false } }, resource) }
       : { type: 'delete', key },
   ];
+}
+
+function earliest(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
 function joined(earlier: Removal | undefined, later: Removal): Removal {

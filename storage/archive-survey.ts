@@ -44,14 +44,21 @@ export class ArchiveSurvey {
     return value === undefined ? EMPTY_ARCHIVE : decodeArchive(key, value);
   }
 
-  /** Counts and indexes what has come since; within a `change`. Rejects with StoreError. */
+  /**
+   * Counts and indexes what has come since, and deletes what is not archived and does not wait any more; within a `change`.
+   * Rejects with StoreError.
+   */
   async upToDate(owner: string): Promise<ArchiveRecord> {
     let record = await this.load(owner);
     let cursor: number | undefined;
+    if (record.waitingFrom !== undefined) {
+      ({ cursor } = await this.#log.cursors(owner));
+      if (record.waitingFrom <= cursor) record = await this.#cleared(owner, record, record.waitingFrom, cursor);
+    }
     const unknown = positionRange('log', owner, record.countedUpTo, undefined);
     for await (const page of pagesOf(this.#access.store, unknown, PIECE_ENTRIES)) {
       cursor ??= (await this.#log.cursors(owner)).cursor;
-      let { count, bytes, countedUpTo } = record;
+      let { count, bytes, countedUpTo, waitingFrom } = record;
       const writes: Write[] = [];
       for (const [key, value] of page) {
         const { archived, pending } = flagsOf(key, value);
@@ -63,14 +70,29 @@ export class ArchiveSurvey {
           const row = { key: contactKey(owner, bare, countedUpTo), value: Buffer.from(resource, 'utf8') };
           writes.push({ type: 'put', ...row });
         } else if (!pending || countedUpTo <= cursor) {
-          // Delivered, and left over when the server was killed.
+          // Delivered, and left over when the server was killed or a session was restored.
           writes.push({ type: 'delete', key });
+        } else {
+          waitingFrom ??= countedUpTo;
         }
       }
-      record = { ...record, count, bytes, countedUpTo };
+      record = { ...record, count, bytes, countedUpTo, waitingFrom };
       await this.#access.commit.write([...writes, archiveWrite(owner, record)]);
     }
     return record;
+  }
+
+  /** Deletes what waited when it was counted, is not archived and has been delivered since. Each entry is read once. */
+  async #cleared(owner: string, record: ArchiveRecord, from: number, cursor: number): Promise<ArchiveRecord> {
+    const end = Math.min(cursor, record.countedUpTo);
+    const delivered = positionRange('log', owner, from - 1, end + 1);
+    for await (const page of pagesOf(this.#access.store, delivered, PIECE_ENTRIES)) {
+      const leftOver = page.filter(([key, value]) => !flagsOf(key, value).archived);
+      if (leftOver.length > 0) await this.#access.commit.write(leftOver.map(([key]) => ({ type: 'delete', key })));
+    }
+    const cleared = { ...record, waitingFrom: end < record.countedUpTo ? end + 1 : undefined };
+    await this.#access.commit.write([archiveWrite(owner, cleared)]);
+    return cleared;
   }
 }
 

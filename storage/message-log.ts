@@ -35,22 +35,6 @@ export interface PendingUsage {
   readonly lastPosition: number;
 }
 
-export interface TrimOptions {
-  /** Where the last piece ended (`next`); undefined for the beginning. */
-  readonly after?: number | undefined;
-  /** The last position to look at. */
-  readonly upTo: number;
-  /** Entries to look at. */
-  readonly limit: number;
-}
-
-/** One piece of trimming. */
-export interface TrimmedPiece {
-  readonly writes: Write[];
-  /** `after` of the next piece; undefined when this was the last. */
-  readonly next: number | undefined;
-}
-
 const CURSOR_FORMAT = 1;
 const TWO_CURSORS_FORMAT = 2;
 const USAGE_PAGE_ENTRIES = 64;
@@ -115,17 +99,6 @@ export class MessageLog {
   /** Deletes entries that are not archived. Belongs into one batch with a cursor that has passed them. */
   deleteWrites(owner: string, positions: readonly number[]): Write[] {
     return positions.map((position) => ({ type: 'delete', key: positionKey('log', owner, position) }));
-  }
-
-  /** Deletes what is not archived up to `upTo`, which the cursor has passed, piece by piece, so that a long log does not fill memory. */
-  async trimUnarchived(owner: string, { after, upTo, limit }: TrimOptions): Promise<TrimmedPiece> {
-    const entries = await this.#access.store.page(positionRange('log', owner, after, upTo + 1), limit);
-    const writes: Write[] = [];
-    for (const [key, value] of entries) {
-      if (!flagsOf(key, value).archived) writes.push({ type: 'delete', key });
-    }
-    const last = entries.at(-1);
-    return { writes, next: last === undefined || entries.length < limit ? undefined : restAsPosition(last[0]) };
   }
 
   /** Counts what is pending behind the cursors, page by page. */

@@ -359,25 +359,6 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         expect(await positions({ limit: 9 })).to.deep.equal([3]);
       });
 
-      it('trims what is not archived, piece by piece', async () => {
-        const archived = { archived: true, pending: true, sent: false };
-        await append(
-          ...[1, 2, 3, 4, 5, 6, 7].map((number) =>
-            number % 3 === 0 ? entry(START + number, { flags: archived }) : entry(START + number),
-          ),
-        );
-        const pieces: number[] = [];
-        let after: number | undefined;
-        do {
-          const { writes, next } = await storage.log.trimUnarchived(JULIET, { after, upTo: START + 6, limit: 2 });
-          pieces.push(writes.length);
-          await storage.commit.write(writes);
-          after = next;
-        } while (after !== undefined);
-        expect(pieces).to.deep.equal([2, 1, 1, 0]);
-        expect(await positions({ limit: 9 })).to.deep.equal([3, 6, 7]);
-      });
-
       it('counts what is pending behind the cursor', async () => {
         expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({ count: 0, bytes: 0, lastPosition: 0 });
         const numbers = Array.from({ length: 150 }, (_, index) => index + 1);
@@ -531,6 +512,12 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
       it('does not believe the disk', async () => {
         await storage.retention.usage(JULIET);
         const usage = (): Promise<unknown> => storage.retention.limits(JULIET);
+        await expectEveryCutCorrupt(textKey('archives', JULIET), `archives of ${JULIET}`, usage);
+        await store.write([{ type: 'delete', key: textKey('archives', JULIET) }]);
+        const waiting = { archived: false, pending: true, sent: false };
+        const entry = { position: START + 300, flags: waiting, peer: ROMEO, sequence: 301, stanza: 'x' };
+        await storage.commit.write(storage.log.appendWrites(JULIET, entry));
+        await storage.retention.usage(JULIET);
         await expectEveryCutCorrupt(textKey('archives', JULIET), `archives of ${JULIET}`, usage);
         await store.write([{ type: 'delete', key: textKey('archives', JULIET) }]);
         await storage.retention.trim(JULIET, { reason: 'age', before: START + 5, maxBytes: Infinity }, 1);

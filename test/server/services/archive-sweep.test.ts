@@ -169,6 +169,39 @@ describe('the retention of archives', () => {
     expect(await storage.retention.knownCount(JULIET)).to.equal(451);
   });
 
+  it('deletes what waited and was not archived, once it is delivered, whoever delivered it', async () => {
+    // As a session that was saved over a restart does: it moves the cursor, and does not know what is archived.
+    const delivered = async (day: number): Promise<void> => {
+      await storage.commit.write(storage.log.cursorWrites(JULIET, NOW_MS * 1000 - (10 - day) * DAY_US));
+    };
+    await fill(JULIET, 10, { flags: { archived: false, pending: true, sent: false } });
+    const [fifth] = await storage.log.page(JULIET, { after: NOW_MS * 1000 - 6 * DAY_US, limit: 1 });
+    const archived = { ...fifth!, flags: { archived: true, pending: true, sent: false } };
+    await storage.commit.write(storage.log.appendWrites(JULIET, archived));
+    await sweep({});
+    expect(await numbers(JULIET)).to.deep.equal([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    await delivered(3);
+    await sweep({});
+    expect(await numbers(JULIET)).to.deep.equal([4, 5, 6, 7, 8, 9, 10]);
+    await delivered(8);
+    await sweep({});
+    expect(await numbers(JULIET)).to.deep.equal([5, 9, 10]);
+    await delivered(10);
+    await sweep({});
+    expect(await numbers(JULIET)).to.deep.equal([5]);
+    expect(await storage.retention.usage(JULIET)).to.include({ count: 1, bytes: 100, waitingFrom: undefined });
+  });
+
+  it('deletes what it took from the archive while it waited, once it is delivered', async () => {
+    await fill(JULIET, 6, { flags: { archived: true, pending: true, sent: false } });
+    const settings = { POSTHORN_ARCHIVE_MAX_AGE_DAYS: '3' };
+    await sweep(settings);
+    expect(await numbers(JULIET)).to.deep.equal([1, 2, 3, 4, 5, 6]);
+    await storage.commit.write(storage.log.cursorWrites(JULIET, NOW_MS * 1000));
+    await sweep(settings);
+    expect(await numbers(JULIET)).to.deep.equal([3, 4, 5, 6]);
+  });
+
   it('begins again after a time, and stops when it is told to', async () => {
     await fill(JULIET, 10);
     const settings = config({ POSTHORN_ARCHIVE_MAX_AGE_DAYS: '3' });
