@@ -137,7 +137,8 @@ export class RunningOperations implements ServerOperations {
     const error = new StreamError('not-authorized', 'The access of this client was revoked');
     for (const session of sessions) this.#endSession(session, error);
     for (const stream of [...this.#parts.context.streams]) {
-      if (stream.authenticated === bare && clients.includes(stream.client ?? '')) stream.closeWithError(error);
+      if (stream.negotiation.authenticated === bare && clients.includes(stream.negotiation.client ?? ''))
+        stream.closeWithError(error);
     }
     return sessions.length;
   }
@@ -149,7 +150,7 @@ export class RunningOperations implements ServerOperations {
     for (const session of this.#sessionsOf(bare)) end(session);
     // Who has logged in and not bound a resource could have one by what it showed before.
     for (const stream of [...this.#parts.context.streams]) {
-      if (stream.authenticated === bare) stream.closeWithError(error);
+      if (stream.negotiation.authenticated === bare) stream.closeWithError(error);
     }
     // Credentials are read anew at each login; what must be unlearnt is that the account is there.
     if (change !== 'password') await this.#parts.core.table.retire(bare, end);

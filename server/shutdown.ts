@@ -24,7 +24,7 @@ export async function endStreams(
   await within(SETTLE_MS, clock, settled(sessions, commit));
   for (const stream of [...streams]) {
     const { session } = stream;
-    if (session?.isAcknowledging === true) stream.payAcknowledgement(session.inbound.handled);
+    if (session?.isAcknowledging === true) stream.output.payAcknowledgement(session.inbound.handled);
     stream.shutDown();
   }
   for (const { connection } of streams) connection.flush();

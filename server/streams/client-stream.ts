@@ -1,21 +1,17 @@
-import { element } from '../../stanzas/element.ts';
 import type { Frame, StreamHeader } from '../../stanzas/frame.ts';
-import { Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
-import { Scanner, scanDocument, type ScannerLimits, type ScannerSink } from '../../stanzas/scanner.ts';
-import { Stanza } from '../../stanzas/stanza.ts';
+import { Scanner, scanDocument, type ScannerSink } from '../../stanzas/scanner.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { InboundLedger } from '../routing/receipt.ts';
 import type { Session, SessionStream } from '../routing/session.ts';
 import { acceptStanza } from './client-stanza.ts';
 import type { Connection, ConnectionListener } from './connection.ts';
-import { bindResource } from './resource-binding.ts';
-import { SaslProfiles } from './sasl-profiles.ts';
+import { SessionOutput } from './session-output.ts';
 import type { StreamContext } from './stream-context.ts';
 import { manageStream } from './stream-management.ts';
-import { negotiateSecurity } from './security-negotiation.ts';
-import { checkClaim, checkHeader, claimOf, domainOf, featuresBytes, headerBytes, langOf } from './stream-opening.ts';
 import { StreamIntake, type IntakeOwner } from './stream-intake.ts';
+import { StreamNegotiation } from './stream-negotiation.ts';
 import { StreamTimeouts } from './stream-timeouts.ts';
 import { readMessage } from './websocket-framing.ts';
 
@@ -27,42 +23,30 @@ export type ClientStreamState =
   | 'closing' // we have closed our side and wait for the peer's
   | 'closed';
 
-const LATE_ACKNOWLEDGEMENT_MS = 1000;
-
-/** One client's stream from the first byte to the last (RFC 6120 4). Knows one connection and at most one session. */
+/**
+ * One client's stream from the first byte to the last (RFC 6120 4): opened, negotiated, bound, closed. Knows one connection
+ * and at most one session.
+ */
 export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSink, SessionStream {
   readonly connection: Connection;
   readonly context: StreamContext;
-  /** The domain the client asked for, once it has. */
-  domain: string | undefined;
-  /** The bare JID that the protected stream header says it is from (RFC 6120 4.7.1). */
-  claimed: string | undefined;
-  /** The bare JID that was authenticated. */
-  authenticated: string | undefined;
-  /** The client installation that it said it is (XEP-0388), by its name for operators; undefined where it did not say. */
-  client: string | undefined;
+  readonly negotiation: StreamNegotiation;
+  /** What is written for the session. */
+  readonly output: SessionOutput;
   session: Session | undefined;
-  /** Default language of the stanzas of this stream (RFC 6120 4.7.4). */
-  lang: string | undefined;
-  bindAttempts = 0;
   #state: ClientStreamState = 'opening';
-  #scanner: Scanner;
-  #sasl: SaslProfiles | undefined;
-  #hasSentHeader = false;
+  readonly #scanner: Scanner;
   /** Whether the peer has closed its side. */
   #isPeerClosed = false;
   readonly #timeouts: StreamTimeouts;
   readonly #intake: StreamIntake;
-  #isAckRequested = false;
-  /** Stanzas for a session whose client is not told yet that it has one. */
-  #withheld: Stanza[] | undefined;
-  /** When the client asked for our count and has not been told, monotonic milliseconds. */
-  #ackOwedSince: number | undefined;
 
   constructor(connection: Connection, context: StreamContext) {
     this.connection = connection;
     this.context = context;
-    this.#scanner = new Scanner(this.#limits());
+    this.negotiation = new StreamNegotiation(this);
+    this.output = new SessionOutput(this);
+    this.#scanner = new Scanner(this.negotiation.limits);
     const { c2s } = context.config;
     this.#timeouts = new StreamTimeouts(c2s, context.clock.monotonic());
     this.#intake = new StreamIntake(this, context, c2s);
@@ -124,7 +108,7 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   }
 
   flushMark(): number {
-    return this.#withheld === undefined ? (this.session?.flushMark() ?? -1) : -1;
+    return this.output.isWithholding ? -1 : (this.session?.flushMark() ?? -1);
   }
 
   flushed(mark: number): void {
@@ -143,7 +127,7 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
 
   take(chunk: Buffer): number {
     if (this.connection.framing === 'stream') return this.#scanner.scan(chunk, this);
-    this.#takeMessage(scanDocument(chunk, this.#limits()));
+    this.#takeMessage(scanDocument(chunk, this.negotiation.limits));
     return chunk.length;
   }
 
@@ -155,7 +139,7 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     if (error instanceof StreamError) {
       if (this.#state === 'closing' || this.#state === 'closed') return; // whatever else comes is no news
       this.context.log.info(
-        { address: this.remoteAddress, account: this.authenticated, error: error.message },
+        { address: this.remoteAddress, account: this.negotiation.authenticated, error: error.message },
         'stream refused',
       );
       this.closeWithError(error);
@@ -163,7 +147,7 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     }
     const stack = error instanceof Error ? error.stack : String(error);
     this.context.log.error(
-      { address: this.remoteAddress, account: this.authenticated, error: stack },
+      { address: this.remoteAddress, account: this.negotiation.authenticated, error: stack },
       'a stream failed',
     );
     this.closeWithError(new StreamError('internal-server-error'));
@@ -189,26 +173,14 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   // SessionStream
 
   writeStanza(stanza: Stanza): void {
-    if (this.#state !== 'bound') return;
-    if (this.#withheld !== undefined) {
-      this.#withheld.push(stanza);
-      if (this.#withheld.length > this.context.config.limits.maxQueueStanzas) {
-        this.context.counters.limits.add('limits.max_queue');
-        this.closeWithError(new StreamError('resource-constraint', 'Too much waits for this client'));
-      }
-      return;
-    }
-    this.writeOwn(stanza);
-    this.context.counters.clientStanzasSent[stanza.kind]++;
-    if (this.session?.isAcknowledging === true) this.requestAcknowledgement();
+    if (this.#state === 'bound') this.output.writeStanza(stanza);
   }
 
   /** Sends an error and closes both ways (RFC 6120 4.9.1.1). */
   closeWithError(error: StreamError): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
     this.context.counters.streamErrors.add(error.condition);
-    // RFC 6120 4.9.1.2: an error during setup follows our own header
-    if (!this.#hasSentHeader) this.#writeHeader(undefined);
+    this.negotiation.ensureHeader();
     this.connection.write(error.toBytes(this.connection.framing === 'websocket'));
     // A client that fell silent has lost its connection without our noticing: it may come back.
     if (error.condition === 'connection-timeout') this.#leaveSession(true);
@@ -245,48 +217,10 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     this.connection.write(bytes);
   }
 
-  /** Asks the client for its count, unless an answer is still due (XEP-0198 4). */
-  requestAcknowledgement(): void {
-    if (this.#isAckRequested) return;
-    this.#isAckRequested = true;
-    this.connection.write(`<r xmlns='${NS.STREAM_MANAGEMENT}'/>`);
-  }
-
-  /** The client has asked for our count (XEP-0198 4). */
-  owesAcknowledgement(): void {
-    this.#ackOwedSince ??= this.#timeouts.lastHeardMs;
-  }
-
-  /** Tells the client our count. */
-  payAcknowledgement(handled: number): void {
-    this.#ackOwedSince = undefined;
-    if (this.#state === 'bound') this.connection.write(`<a xmlns='${NS.STREAM_MANAGEMENT}' h='${handled}'/>`);
-  }
-
-  acknowledgementCame(): void {
-    this.#isAckRequested = false;
-  }
-
-  /** Stanzas wait from now on until `release`; what the client must hear first is written meanwhile. */
-  withhold(): void {
-    this.#withheld = [];
-  }
-
-  release(): void {
-    const stanzas = this.#withheld ?? [];
-    this.#withheld = undefined;
-    for (const stanza of stanzas) this.writeStanza(stanza);
-  }
-
   /** The client is authenticated and goes on within this stream (XEP-0388, "Success"). */
   authenticatedWithin(bare: string): void {
-    this.authenticated = bare;
-    this.#sasl = undefined;
-    this.#scanner.setLimits(this.#limits());
-  }
-
-  writeFeatures(): void {
-    this.connection.write(featuresBytes(this, this.#sasl, this.#limits().maxBytes));
+    this.negotiation.authenticatedWithin(bare);
+    this.#scanner.setLimits(this.negotiation.limits);
   }
 
   /** Takes no further element until the promise settles; what it rejects with ends the stream. */
@@ -307,10 +241,9 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   /** Expects a new stream header next (RFC 6120 4.3.3). */
   restart(): void {
     this.#state = 'opening';
-    this.#sasl = undefined;
-    this.#hasSentHeader = false;
+    this.negotiation.restart();
     this.#scanner.reset();
-    this.#scanner.setLimits(this.#limits());
+    this.#scanner.setLimits(this.negotiation.limits);
   }
 
   /** Forgets what came in and has not been taken. */
@@ -355,21 +288,16 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
         if (this.#timeouts.isOverdue(now)) this.abort();
         return;
       case 'bound': {
-        this.#payLateAcknowledgement(now);
+        this.output.payLateAcknowledgement(now);
         const silence = this.#timeouts.silence(now);
         if (silence === 'too long')
           this.closeWithError(new StreamError('connection-timeout', 'Nothing was heard for too long'));
-        else if (silence === 'worth a ping') this.#ping();
+        else if (silence === 'worth a ping') this.output.ping();
         return;
       }
       case 'closed':
         return;
     }
-  }
-
-  #limits(): ScannerLimits {
-    const { unauthenticated, authenticated } = this.context.scannerLimits;
-    return this.authenticated === undefined ? unauthenticated : authenticated;
   }
 
   /** RFC 7395 3.3: every message is one element. */
@@ -383,27 +311,8 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   #open(header: StreamHeader): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
     if (this.#state !== 'opening') throw new StreamError('bad-format', 'The stream is open already');
-    const { context, connection } = this;
-    this.lang = langOf(header);
-    const domain = domainOf(header, this.domain, context);
-    const earlierDomain = this.domain;
-    if (domain !== undefined && context.domains.has(domain)) this.domain = domain;
-    this.#writeHeader(header);
-    checkHeader(header, domain, earlierDomain, context);
-    this.claimed = connection.security.encrypted ? claimOf(header, context) : undefined;
-    if (this.authenticated !== undefined) checkClaim(this.claimed, this.authenticated);
+    this.negotiation.open(header);
     this.#state = 'negotiating';
-    if (this.authenticated === undefined) {
-      const { security, remoteAddress: address } = connection;
-      this.#sasl = new SaslProfiles({ ...context.sasl, domain, security, address }, this.claimed);
-    }
-    this.writeFeatures();
-  }
-
-  #writeHeader(header: StreamHeader | undefined): void {
-    const from = this.domain ?? [...this.context.domains][0] ?? '';
-    this.#hasSentHeader = true;
-    this.connection.write(headerBytes(this.connection, from, header, this.context));
   }
 
   #handle(frame: Frame): void {
@@ -414,26 +323,9 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
       return;
     }
     const { session } = this;
-    if (session !== undefined) {
-      if (frame.namespace === NS.STREAM_MANAGEMENT) manageStream(this, session, frame);
-      else acceptStanza(this, session, frame);
-    } else if (this.authenticated !== undefined) {
-      bindResource(this, this.authenticated, frame);
-    } else if (this.#sasl !== undefined) {
-      negotiateSecurity(this, this.#sasl, frame);
-    } else {
-      throw new StreamError('not-authorized', 'A stream begins with its header');
-    }
-  }
-
-  #ping(): void {
-    if (this.session?.isAcknowledging === true) {
-      this.#isAckRequested = false;
-      this.requestAcknowledgement();
-    } else {
-      const header = { from: Jid.of('', this.domain ?? ''), id: this.context.randomId(), type: 'get' };
-      this.writeOwn(Stanza.create('iq', header, [element('ping', NS.PING)]));
-    }
+    if (session === undefined) this.negotiation.take(frame);
+    else if (frame.namespace === NS.STREAM_MANAGEMENT) manageStream(this, session, frame);
+    else acceptStanza(this, session, frame);
   }
 
   /** RFC 6120 4.4: the peer has closed its side; so do we, and the connection with it, behind all that was written. */
@@ -444,12 +336,6 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
       if (this.session !== undefined) this.session.isClosedInOrder = true;
       this.close();
     }
-  }
-
-  /** XEP-0198 4: an answer is not withheld because the store takes its time; what is committed by then is told. */
-  #payLateAcknowledgement(now: number): void {
-    if (this.#ackOwedSince === undefined || now - this.#ackOwedSince < LATE_ACKNOWLEDGEMENT_MS) return;
-    this.payAcknowledgement(this.session?.inbound.handled ?? 0); // another follows when all of it is handled
   }
 
   /** @param mayResume whether the session stays for its client to come back, if it is resumable */

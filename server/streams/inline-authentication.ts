@@ -56,9 +56,9 @@ async function welcome(
 ): Promise<void> {
   const { login, mechanism, request, additional } = authenticated;
   const bare = login.bareJid;
-  checkClaim(stream.claimed, bare);
-  stream.client = request.agent === undefined ? undefined : clientName(request.agent);
-  stream.authenticated = bare; // from here on it ends with the account's sessions, whatever is waited for below
+  checkClaim(stream.negotiation.claimed, bare);
+  stream.negotiation.client = request.agent === undefined ? undefined : clientName(request.agent);
+  stream.negotiation.authenticated = bare; // from here on it ends with the account's sessions, whatever is waited for below
   let inline = await tokenFor(stream, negotiation, authenticated);
   const resume = request.find('resume', NS.STREAM_MANAGEMENT);
   const resumption =
@@ -69,7 +69,7 @@ async function welcome(
   if (!stream.isNegotiating) return;
   noteLogin(stream, bare, mechanism, beganMs);
   stream.authenticatedWithin(bare);
-  stream.withhold();
+  stream.output.withhold();
   try {
     resumption?.proceed?.();
     const bind = stream.session === undefined ? request.find('bind', NS.BIND2) : undefined;
@@ -80,9 +80,9 @@ async function welcome(
       `<success xmlns='${NS.SASL2}'>${additional}` +
         `<authorization-identifier>${identifier}</authorization-identifier>${inline}</success>`,
     );
-    stream.writeFeatures();
+    stream.negotiation.writeFeatures();
   } finally {
-    stream.release();
+    stream.output.release();
   }
 }
 

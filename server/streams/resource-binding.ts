@@ -38,7 +38,7 @@ async function resume(stream: ClientStream, bare: string, frame: Frame): Promise
 }
 
 /** Whether a stanza goes no further than the server and the account (RFC 6120 7.1). */
-function isForUs({ domain, context }: ClientStream, bare: string, { to }: Frame): boolean {
+function isForUs({ negotiation: { domain }, context }: ClientStream, bare: string, { to }: Frame): boolean {
   if (to === undefined) return true;
   try {
     const { full } = context.jids.parse(to);
@@ -64,7 +64,7 @@ async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<v
     if (!(error instanceof StanzaError)) throw error;
     stream.writeOwn(request.errorReply(error));
     // RFC 6120 7.7.3
-    if (++stream.bindAttempts >= context.config.c2s.maxBindAttempts) {
+    if (++stream.negotiation.bindAttempts >= context.config.c2s.maxBindAttempts) {
       throw new StreamError('policy-violation', 'Too many attempts to bind a resource');
     }
   }
@@ -97,7 +97,8 @@ export function openSession(
   makeRoom(stream, account, jid);
   const session = new Session(account, jid, stream, context.clock.now(), context.config.limits);
   // However it binds: who revokes the access of this client ends this session too.
-  if (stream.client !== undefined) context.sessionClient.set(session, stream.client);
+  const { client } = stream.negotiation;
+  if (client !== undefined) context.sessionClient.set(session, client);
   prepare?.(session);
   context.table.add(session);
   stream.bound(session);

@@ -34,12 +34,13 @@ export function negotiateSecurity(stream: ClientStream, profiles: SaslProfiles, 
 }
 
 async function startTls(stream: ClientStream): Promise<void> {
-  const { domain } = stream;
+  const { negotiation } = stream;
+  const { domain } = negotiation;
   stream.writeElement(`<proceed xmlns='${NS.TLS}'/>`);
   // RFC 6120 5.4.3.3: whatever was known or sent before TLS is forgotten
   stream.restart();
-  stream.domain = undefined;
-  stream.claimed = undefined;
+  negotiation.domain = undefined;
+  negotiation.claimed = undefined;
   try {
     await stream.connection.startTls(domain);
   } catch (error) {
@@ -51,6 +52,7 @@ async function startTls(stream: ClientStream): Promise<void> {
 }
 
 async function authenticate(stream: ClientStream, profiles: SaslProfiles, frame: Frame): Promise<void> {
+  const { negotiation } = stream;
   const { logins } = stream.context;
   const { sasl } = profiles;
   if (frame.name === 'auth') {
@@ -61,10 +63,10 @@ async function authenticate(stream: ClientStream, profiles: SaslProfiles, frame:
   const step = await sasl.receive(frame);
   if (!stream.isNegotiating) return;
   if (step.kind === 'success') {
-    const authenticated = `${step.username}@${stream.domain ?? ''}`;
-    checkClaim(stream.claimed, authenticated);
+    const authenticated = `${step.username}@${negotiation.domain ?? ''}`;
+    checkClaim(negotiation.claimed, authenticated);
     stream.writeElement(step.reply);
-    stream.authenticated = authenticated;
+    negotiation.authenticated = authenticated;
     noteLogin(stream, authenticated, step.mechanism, profiles.loginBeganMs);
     stream.restart(); // RFC 6120 6.3.2
     return;

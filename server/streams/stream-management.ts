@@ -19,14 +19,14 @@ export function manageStream(stream: ClientStream, session: Session, frame: Fram
     case 'r':
       checkEnabled(session);
       // Behind the commit of what came before it: <a/> means stored, delivered or refused.
-      stream.owesAcknowledgement();
-      session.inbound.whenReached(() => stream.payAcknowledgement(session.inbound.handled));
+      stream.output.owesAcknowledgement();
+      session.inbound.whenReached(() => stream.output.payAcknowledgement(session.inbound.handled));
       return;
     case 'a':
       checkEnabled(session);
       acknowledge(session, numberOf(otherAttribute(frame, 'h')));
-      stream.acknowledgementCame();
-      if (session.unconfirmedCount > 0) stream.requestAcknowledgement();
+      stream.output.acknowledgementCame();
+      if (session.unconfirmedCount > 0) stream.output.requestAcknowledgement();
       return;
     default:
       throw new StreamError('unsupported-stanza-type', 'No such element of stream management');
