@@ -2,9 +2,9 @@ import type { Frame } from '../../stanzas/frame.ts';
 import { toByteString } from '../../stanzas/byte-string.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
-import type { DomainPair } from '../../storage/outboxes.ts';
 import type { FederationContext } from './federation-context.ts';
 import { toOwners, type Parcel } from './parcel.ts';
+import type { ProvedPairs } from './proved-pairs.ts';
 import { ARRIVAL_PING } from './server-stanza.ts';
 import { countOf, loseFlow, resumeFlow, StreamFlow } from './stream-flow.ts';
 
@@ -24,7 +24,7 @@ interface Question {
 export interface AcknowledgedStream {
   readonly isOpen: boolean;
   readonly context: FederationContext;
-  readonly sentPairs: readonly DomainPair[];
+  readonly pairs: Pick<ProvedPairs, 'sent'>;
   write(bytes: string): void;
 }
 
@@ -124,12 +124,12 @@ export class Acknowledgements {
   }
 
   #answersPings(): boolean {
-    const [pair] = this.#stream.sentPairs;
+    const [pair] = this.#stream.pairs.sent;
     return pair !== undefined && this.#stream.context.events.answersPings(pair.remote);
   }
 
   #ask(now: number): void {
-    const [pair] = this.#stream.sentPairs;
+    const [pair] = this.#stream.pairs.sent;
     if (pair === undefined) return;
     if (this.flow.isCounting) {
       this.#asked = { id: undefined, mark: 0, at: now };

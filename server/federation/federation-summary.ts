@@ -30,8 +30,8 @@ export interface WaitingSummary {
 }
 
 export function summaryOf(stream: ServerStream): ServerStreamSummary {
-  const received = stream.receivedPairs.map((pair) => pair.split('>'));
-  const sent = stream.sentPairs;
+  const received = [...stream.pairs.received].map((pair) => pair.split('>'));
+  const sent = stream.pairs.sent;
   const wanted = stream instanceof OutgoingStream ? [stream.pair] : [];
   return {
     direction: stream.direction,

@@ -184,8 +184,8 @@ export class Federation implements Destination, StreamEvents {
   closeStreams(domain: string): number {
     const streams = [...this.#streams].filter(
       (stream) =>
-        stream.sentPairs.some(({ remote }) => remote === domain) ||
-        stream.receivedPairs.some((pair) => pair.startsWith(`${domain}>`)) ||
+        stream.pairs.sendsTo(domain) ||
+        stream.pairs.receivesFrom(domain) ||
         (stream instanceof OutgoingStream && stream.pair.remote === domain),
     );
     for (const stream of streams) stream.close('closed by an administrator');
@@ -219,7 +219,7 @@ export class Federation implements Destination, StreamEvents {
 
   pingAnswered(id: string, { remote }: DomainPair): boolean {
     for (const stream of this.#streams) {
-      if (!stream.sentPairs.some((pair) => pair.remote === remote) || !stream.pingAnswered(id)) continue;
+      if (!stream.pairs.sendsTo(remote) || !stream.pingAnswered(id)) continue;
       this.#answering.set(remote, ANSWERING);
       return true;
     }
@@ -246,7 +246,7 @@ export class Federation implements Destination, StreamEvents {
   takeKept(id: string, peer: string): StreamFlow | undefined {
     for (const stream of this.#streams) {
       if (stream.direction !== 'incoming' || stream.flow.resumptionId !== id) continue;
-      if (stream.receivedPairs.some((pair) => pair.startsWith(`${peer}>`))) stream.giveUp('it is resumed by another');
+      if (stream.pairs.receivesFrom(peer)) stream.giveUp('it is resumed by another');
     }
     return this.#kept.take(id, peer);
   }
@@ -286,7 +286,7 @@ export class Federation implements Destination, StreamEvents {
   }
 
   #sending(pair: DomainPair): ServerStream | undefined {
-    for (const stream of this.#streams) if (stream.isOpen && stream.sends(pair)) return stream;
+    for (const stream of this.#streams) if (stream.isOpen && stream.pairs.sends(pair)) return stream;
     return undefined;
   }
 }

@@ -242,7 +242,7 @@ export class IncomingStream extends ServerStream {
       return;
     }
     this.#sendable.push({ local, remote });
-    if (!this.context.events.hasKeptFrom(remote)) this.allowSending({ local, remote });
+    if (!this.context.events.hasKeptFrom(remote)) this.pairs.allowSending({ local, remote });
     this.#mayResumeUntil = this.context.clock.monotonic() + RESUMPTION_GRACE_MS;
     // Behind the answer, and outside of whatever reads it.
     setImmediate(() => this.#announce());
@@ -256,7 +256,7 @@ export class IncomingStream extends ServerStream {
       return;
     }
     for (const pair of this.#sendable.splice(0)) {
-      this.allowSending(pair);
+      this.pairs.allowSending(pair);
       this.context.events.maySend(this, pair);
       this.context.events.proved(pair.remote);
     }

@@ -2,6 +2,7 @@ import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
 import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import type { FederationContext } from './federation-context.ts';
+import type { ProvedPairs } from './proved-pairs.ts';
 import { countOf, type StreamFlow } from './stream-flow.ts';
 
 const RESUMPTION_SECONDS = 300;
@@ -11,8 +12,7 @@ export interface AnsweringStream {
   readonly context: FederationContext;
   readonly flow: StreamFlow;
   readonly isAuthenticated: boolean;
-  /** Pairs, `remote>local`, of which stanzas are taken. */
-  readonly receivedPairs: readonly string[];
+  readonly pairs: Pick<ProvedPairs, 'sender'>;
   write(bytes: string): void;
   /** @throws StreamError */
   resume(flow: StreamFlow, handled: number): void;
@@ -48,7 +48,7 @@ function enable(frame: Frame, stream: AnsweringStream): void {
 function resume(frame: Frame, stream: AnsweringStream): void {
   const id = otherAttribute(frame, 'previd') ?? '';
   const handled = countOf(frame); // before anything is taken that would be lost with it
-  const peer = stream.receivedPairs[0]?.split('>')[0];
+  const peer = stream.pairs.sender;
   const kept = peer === undefined || stream.flow.isCounting ? undefined : stream.context.events.takeKept(id, peer);
   if (kept === undefined) {
     refuse(stream, stream.isAuthenticated ? 'item-not-found' : 'unexpected-request');

@@ -67,11 +67,11 @@ export class OutgoingStream extends ServerStream {
   authorize(pair: DomainPair): Promise<void> {
     const turn = this.#negotiation.then(async () => {
       await this.ready;
-      if (this.sends(pair)) return;
+      if (this.pairs.sends(pair)) return;
       const proof = await this.#prove(pair);
       if (!this.flow.isCounting) await this.#management.start(pair, this.#features?.hasManagement === true);
       if (this.isOver) throw this.#failure();
-      this.allowSending(pair);
+      this.pairs.allowSending(pair);
       // XEP-0288 2.2
       if (this.#isBidirectional) this.allowReceiving(pair);
       tellUp(this, pair, proof);

@@ -5,15 +5,17 @@ import { stanzaKind } from '../../stanzas/stanza.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import type { Connection, ConnectionListener } from '../streams/connection.ts';
-import { RateLimit } from '../streams/rate-limit.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { connectionProblem } from './failure-words.ts';
 import type { FederationContext } from './federation-context.ts';
-import { toOwners, type Carrier, type Parcel, type ParcelOwner } from './parcel.ts';
-import { acceptStanza, serverBytes } from './server-stanza.ts';
+import type { Carrier, Parcel } from './parcel.ts';
+import { ProvedPairs } from './proved-pairs.ts';
+import { acceptStanza } from './server-stanza.ts';
+import { StreamClosing } from './stream-closing.ts';
 import { loseFlow, type StreamFlow } from './stream-flow.ts';
-import { maxBytesIn, scannerLimits } from './stream-limits.ts';
-import { tellOver } from './stream-lines.ts';
+import { maxBytesIn, rateLimit, scannerLimits } from './stream-limits.ts';
+import { tellFailed, tellOver, tellPeerError } from './stream-lines.ts';
+import { StreamOutput } from './stream-output.ts';
 import { StreamReader } from './stream-reader.ts';
 
 /** Where a stream stands; which stanzas flow depends on what was proved for each pair of domains. */
@@ -23,8 +25,6 @@ export type ServerStreamState =
   | 'closing' // we have closed our side and wait for the peer's
   | 'closed';
 
-/** Output that waits for a slow peer; more stays with the paths. */
-const MAX_BUFFERED_BYTES = 1024 * 1024;
 /** Answers and stanzas that a peer lets wait while it asks for more; a server that has proved nothing gets little room. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const MAX_UNREAD_BYTES_UNAUTHENTICATED = 64 * 1024;
@@ -35,6 +35,8 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   readonly connection: Connection;
   readonly context: FederationContext;
   abstract readonly direction: 'incoming' | 'outgoing';
+  /** What was proved on it. */
+  readonly pairs = new ProvedPairs();
   /** When it began, milliseconds since the epoch. */
   readonly since: number;
   /** Whether TLS began with the first byte, rather than by STARTTLS. */
@@ -54,31 +56,24 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   readonly #reader: StreamReader;
   #lastHeard: number;
   #lastStanza: number;
-  /** Pairs (`remote>local`) whose stanzas are taken, and those that are sent. */
-  readonly #received = new Set<string>();
-  readonly #sent = new Map<string, DomainPair>();
-  readonly #owners = new Set<ParcelOwner>();
-  #wasCongested = false;
-  /** Whether the peer's end of the stream will say that everything has arrived. */
-  #asksByClosing = false;
-  /** The pairs whose stanzas are taken after we have closed our side. */
-  #heardOut: ReadonlySet<string> = new Set();
+  readonly #output: StreamOutput;
+  readonly #closing = new StreamClosing();
 
   constructor(connection: Connection, context: FederationContext) {
     this.connection = connection;
     this.context = context;
     const { settings, clock } = context;
+    this.#output = new StreamOutput(this, connection, context.counters);
     this.since = clock.now();
     this.hasDirectTls = connection.security.encrypted;
     this.#lastHeard = this.#lastStanza = clock.monotonic();
     this.deadline = this.#lastHeard + settings.negotiationTimeoutSeconds * 1000;
-    const rate = new RateLimit(settings.bytesPerSecond, settings.burstBytes, this.#lastHeard);
     this.#reader = new StreamReader({
       connection,
       clock,
       owner: this,
       limits: this.limits(),
-      rate: settings.bytesPerSecond === 0 ? undefined : rate,
+      rate: rateLimit(settings, this.#lastHeard),
     });
     connection.listener = this;
     context.events.opened(this);
@@ -118,18 +113,6 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     return this.#state === 'closing' || this.#state === 'closed';
   }
 
-  get receivedPairs(): readonly string[] {
-    return [...this.#received];
-  }
-
-  get sentPairs(): readonly DomainPair[] {
-    return [...this.#sent.values()];
-  }
-
-  sends({ local, remote }: DomainPair): boolean {
-    return this.#sent.has(`${local}>${remote}`);
-  }
-
   /** Seconds without a stanza in either direction. */
   get idleSeconds(): number {
     return Math.round((this.context.clock.monotonic() - this.#lastStanza) / 1000);
@@ -153,13 +136,11 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   }
 
   flushMark(): number {
-    return this.#wasCongested ? 0 : -1;
+    return this.#output.isAwaited ? 0 : -1;
   }
 
   flushed(): void {
-    if (!this.#wasCongested || this.isCongested) return;
-    this.#wasCongested = false;
-    for (const owner of [...this.#owners]) owner.carrierRelieved(this);
+    this.#output.flushed();
   }
 
   // ScannerSink
@@ -183,7 +164,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   streamClosed(): boolean {
     // RFC 6120 4.4
     if (this.#state === 'closing') {
-      if (this.#asksByClosing) toOwners(this.flow.takeUnconfirmed(), (owner, own) => owner.confirmed(own));
+      this.#closing.ended(this.flow);
       this.abort(this.endReason);
     } else this.close('the other server closed the stream');
     return false;
@@ -192,18 +173,13 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   // Carrier
 
   get isCongested(): boolean {
-    const isCongested = this.connection.bufferedBytes > MAX_BUFFERED_BYTES;
-    if (isCongested) this.#wasCongested = true;
-    return isCongested;
+    return this.#output.isCongested;
   }
 
   send(parcel: Parcel): void {
-    const bytes = serverBytes(parcel.stanza);
     this.#lastStanza = this.context.clock.monotonic();
-    this.#owners.add(parcel.owner);
     this.acknowledgements.push(parcel);
-    this.connection.write(bytes);
-    this.context.counters.serverStanzasSent[parcel.stanza.kind]++;
+    this.#output.write(parcel);
     this.acknowledgements.askIfDue(this.#lastStanza);
   }
 
@@ -211,20 +187,15 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.connection.write(bytes);
   }
 
-  /** Takes the stanzas of a pair to the other server from now on. */
-  protected allowSending(pair: DomainPair): void {
-    this.#sent.set(`${pair.local}>${pair.remote}`, pair);
-  }
-
   /** Takes the stanzas of a pair from the other server from now on. */
-  protected allowReceiving({ local, remote }: DomainPair): void {
-    this.#received.add(`${remote}>${local}`);
+  protected allowReceiving(pair: DomainPair): void {
+    this.pairs.allowReceiving(pair);
     this.#reader.setLimits(this.limits());
   }
 
   /** Whether anything was proved at all. */
   get isAuthenticated(): boolean {
-    return this.#received.size > 0 || this.#sent.size > 0;
+    return this.pairs.areSome;
   }
 
   /** Sends an error and closes both ways (RFC 6120 4.9.1.1). */
@@ -244,7 +215,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   /** Ends the stream because the server stops. */
   shutDown(): void {
     // RFC 6120 4.9.1.1: who closes the stream behind our error has read what came before that.
-    if (!this.isOver && !this.flow.isCounting) this.#asksByClosing = true;
+    if (!this.isOver && !this.flow.isCounting) this.#closing.askForArrival();
     this.closeWithError(new StreamError('system-shutdown'));
   }
 
@@ -259,7 +230,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     this.endReason ||= reason;
     if (this.hasSentHeader) this.connection.write('</stream:stream>');
     this.#state = 'closing';
-    if (hearsOut && !this.flow.isCounting) this.#heardOut = new Set(this.#received);
+    if (hearsOut && !this.flow.isCounting) this.#closing.hearOut(this.pairs.received);
     else this.#reader.forget();
     this.deadline = this.context.clock.monotonic() + CLOSE_TIMEOUT_MS;
     this.connection.end();
@@ -334,20 +305,8 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   /** What was read cannot be taken. */
   fail(error: unknown): void {
-    const facts = { direction: this.direction, address: this.connection.remoteAddress };
-    if (error instanceof StreamError) {
-      this.context.log.info(
-        { ...facts, pairs: this.receivedPairs, error: error.message },
-        'a stream between servers was refused',
-      );
-      this.closeWithError(error);
-      return;
-    }
-    this.context.log.error(
-      { ...facts, error: error instanceof Error ? error.stack : String(error) },
-      'a stream between servers failed',
-    );
-    this.closeWithError(new StreamError('internal-server-error'));
+    tellFailed(this, error);
+    this.closeWithError(error instanceof StreamError ? error : new StreamError('internal-server-error'));
   }
 
   /** Goes on with what a broken stream left. @throws StreamError */
@@ -366,8 +325,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
         this.giveUp('the other server fell silent');
         return;
       case 'unanswered':
-        // Everybody answers to the end of a stream (RFC 6120 4.4), and has then read what came before it.
-        this.#asksByClosing = true;
+        this.#closing.askForArrival();
         this.close('the other server does not say what has arrived');
         return;
       case 'waiting':
@@ -389,7 +347,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   #handleFrame(frame: Frame): void {
     if (this.isOver) {
-      this.#handleLate(frame);
+      this.#closing.take(frame, this.context, this.flow);
       return;
     }
     if (frame.namespace === NS.STREAMS && frame.name === 'error') {
@@ -401,25 +359,15 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
       if (frame.namespace !== NS.SERVER) throw new StreamError('invalid-namespace', 'Servers speak jabber:server');
       if (!this.isAuthenticated) throw new StreamError('not-authorized', 'Prove your domain first');
       this.#lastStanza = this.#lastHeard;
-      acceptStanza(frame, this.context, this.flow.inbound, this.#received);
+      acceptStanza(frame, this.context, this.flow.inbound, this.pairs.received);
     } else this.handle(frame);
-  }
-
-  /** What comes when we have closed our side already. */
-  #handleLate(frame: Frame): void {
-    if (frame.namespace === NS.STREAMS && frame.name === 'error') this.#asksByClosing = false;
-    if (frame.namespace !== NS.SERVER || stanzaKind(frame) === undefined || this.#heardOut.size === 0) return;
-    acceptStanza(frame, this.context, this.flow.inbound, this.#heardOut);
   }
 
   #peerError(frame: Frame): void {
     const condition = frame.children.find(({ namespace, name }) => namespace === NS.STREAM_ERRORS && name !== 'text');
     this.peerCondition = condition?.name;
     const reason = `the other server ended the stream with ${condition?.name ?? 'an error'}`;
-    this.context.log.info(
-      { direction: this.direction, address: this.connection.remoteAddress, pairs: this.receivedPairs },
-      reason,
-    );
+    tellPeerError(this, reason);
     this.close(reason);
   }
 
@@ -443,15 +391,12 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   /** Nothing more is sent: what is not known to have arrived goes back, or waits for a stream that resumes this one. */
   #leave(isBroken: boolean): void {
     const { flow } = this;
-    const [pair] = this.#sent.values();
-    const peer = pair?.remote ?? this.receivedPairs[0]?.split('>')[0] ?? '';
+    const { peer } = this.pairs;
     if (this.isAuthenticated) tellOver(this, peer);
     const isKept = isBroken && flow.resumptionId !== undefined && this.context.events.keep(flow, peer);
-    if (!isKept && !this.#asksByClosing) loseFlow(flow);
-    this.#sent.clear();
-    this.#received.clear();
+    if (!isKept && !this.#closing.asksForArrival) loseFlow(flow);
+    this.pairs.clear();
     this.ended();
-    for (const owner of this.#owners) owner.carrierEnded(this);
-    this.#owners.clear();
+    this.#output.end();
   }
 }

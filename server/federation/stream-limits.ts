@@ -3,6 +3,7 @@ import { parseElement, scopeWith } from '../../stanzas/element.ts';
 import type { Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import type { ScannerLimits } from '../../stanzas/scanner.ts';
+import { RateLimit } from '../streams/rate-limit.ts';
 
 /** RFC 6120 13.12 asks for 10000 at least; whoever takes nearly nothing is not taken at its word. */
 const MIN_PEER_BYTES = 1000;
@@ -13,6 +14,11 @@ const MAX_ATTRIBUTES = 100;
 export function scannerLimits(settings: Config['s2s'], isAuthenticated: boolean): ScannerLimits {
   const maxBytes = isAuthenticated ? settings.maxStanzaBytes : settings.maxStanzaBytesUnauthenticated;
   return { maxBytes, maxDepth: MAX_DEPTH, maxAttributes: MAX_ATTRIBUTES };
+}
+
+/** How fast it may come; undefined for any speed. @param nowMs monotonic */
+export function rateLimit({ bytesPerSecond, burstBytes }: Config['s2s'], nowMs: number): RateLimit | undefined {
+  return bytesPerSecond === 0 ? undefined : new RateLimit(bytesPerSecond, burstBytes, nowMs);
 }
 
 /** Our `<limits/>` (XEP-0478), a byte string. */

@@ -1,3 +1,4 @@
+import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import { certificateProblem } from './failure-words.ts';
 import type { ServerStream } from './server-stream.ts';
@@ -15,6 +16,23 @@ export function tellUp(stream: ServerStream, { local, remote }: DomainPair, proo
     ...(peer?.problem !== undefined && { peerCertificate: certificateProblem(peer.problem) }),
   };
   context.log.info(facts, 'a stream between servers is up');
+}
+
+/** Writes to the log that the peer has ended a stream with an error. */
+export function tellPeerError({ connection, direction, pairs, context }: ServerStream, reason: string): void {
+  context.log.info({ direction, address: connection.remoteAddress, pairs: [...pairs.received] }, reason);
+}
+
+/** Writes to the log why what came over a stream could not be taken. */
+export function tellFailed({ connection, direction, pairs, context }: ServerStream, error: unknown): void {
+  const facts = { direction, address: connection.remoteAddress };
+  if (error instanceof StreamError) {
+    const refused = { ...facts, pairs: [...pairs.received], error: error.message };
+    context.log.info(refused, 'a stream between servers was refused');
+    return;
+  }
+  const text = error instanceof Error ? error.stack : String(error);
+  context.log.error({ ...facts, error: text }, 'a stream between servers failed');
 }
 
 /** Writes to the log that a stream is over which had proved something, and why. */
