@@ -15,7 +15,7 @@ import {
   shardRange,
   textKey,
 } from './keys.ts';
-import { nextKey, pagesOf, StoreError } from './ordered-store.ts';
+import { nextKey, pagesOf } from './ordered-store.ts';
 import type { Range, Write } from './ordered-store.ts';
 
 export type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
@@ -69,8 +69,6 @@ export class Accounts {
   #recent = new BoundedCache<string, Found>(RECENT_ACCOUNTS);
   /** Changes that have begun or wait. */
   #changing = 0;
-  /** Whether the store may yet take back what it holds: the last change has failed. */
-  #isDoubtful = false;
 
   constructor(access: StorageAccess) {
     this.#access = access;
@@ -83,8 +81,10 @@ export class Accounts {
     const key = textKey('accounts', jid);
     const [value] = await this.#access.store.getMany([key]);
     const record = value === undefined ? undefined : decodeAccount(key, value);
+    // A store that has refused a batch may yet take back what it holds, until it has written another.
+    const isCertain = this.#changing === 0 && this.#access.commit.lastFailure === undefined;
     // Into what was there when the read began: a change since has replaced it.
-    if (this.#changing === 0 && !this.#isDoubtful && jid.length <= RECENT_JID_LENGTH) recent.set(jid, { record });
+    if (isCertain && jid.length <= RECENT_JID_LENGTH) recent.set(jid, { record });
     return record;
   }
 
@@ -216,17 +216,12 @@ export class Accounts {
     this.#changing++;
     this.#recent = new BoundedCache(RECENT_ACCOUNTS);
     const changed = this.#lastChange.then(change);
-    this.#lastChange = changed.then(
-      () => this.#ended(false),
-      (error: unknown) => this.#ended(error instanceof StoreError || this.#isDoubtful),
-    );
+    const ended = (): void => {
+      this.#changing--;
+      this.#recent = new BoundedCache(RECENT_ACCOUNTS); // for reads that began meanwhile: they may have been too early
+    };
+    this.#lastChange = changed.then(ended, ended);
     return changed;
-  }
-
-  #ended(isDoubtful: boolean): void {
-    this.#isDoubtful = isDoubtful;
-    this.#changing--;
-    this.#recent = new BoundedCache(RECENT_ACCOUNTS); // for reads that began meanwhile: they may have been too early
   }
 }
 
