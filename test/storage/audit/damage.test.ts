@@ -45,13 +45,19 @@ function changed(talk: Talk, number: number, change: (entry: LogEntry) => Partia
   return { type: 'put', key: positionKey('log', ROMEO, entry.position), value };
 }
 
+/** Takes the entry from the log and from the index. */
+function lost(talk: Talk, number: number): Write[] {
+  const { position } = at(talk, number);
+  return [
+    { type: 'delete', key: positionKey('log', ROMEO, position) },
+    { type: 'delete', key: contactKey(ROMEO, JULIET, position) },
+  ];
+}
+
 const DAMAGES: readonly Damage[] = [
   {
     name: 'a message lost in the middle of one log',
-    plant: (talk) => [
-      { type: 'delete', key: positionKey('log', ROMEO, at(talk, 3).position) },
-      { type: 'delete', key: contactKey(ROMEO, JULIET, at(talk, 3).position) },
-    ],
+    plant: (talk) => lost(talk, 3),
     fault: 'gap',
     also: ['usage'],
     owner: ROMEO,
@@ -61,10 +67,7 @@ const DAMAGES: readonly Damage[] = [
   },
   {
     name: 'the last message lost from one log',
-    plant: (talk) => [
-      { type: 'delete', key: positionKey('log', ROMEO, at(talk, 8).position) },
-      { type: 'delete', key: contactKey(ROMEO, JULIET, at(talk, 8).position) },
-    ],
+    plant: (talk) => lost(talk, 8),
     fault: 'gap',
     also: ['usage'],
     owner: ROMEO,
