@@ -243,9 +243,11 @@ export class Acceptance implements RecordedOutcome {
     const entry = recorder.sent(recording, sender, sent.stanza);
     const copy = new SentMessage(delivery, sender, sent, entry);
     copy.enqueue();
-    this.#remember(sender, entry, key);
     sender.departures ??= new Deliveries();
     const reserved = way.reserve();
+    // Where a crash may come between record and hand-over, its sender's repeat is all there is of it then.
+    if (reserved !== undefined || receipt === undefined) this.#remember(sender, entry, key);
+    else if (key !== undefined) this.#options.repeats.rememberOnceTaken(sender, key, receipt);
     const departure = new Departure(this, sender.departures, copy, sent.stanza, receipt, reserved ?? way.depart);
     sender.departures.put(departure);
     recorder.commit(recording, departure);

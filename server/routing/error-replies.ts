@@ -37,7 +37,7 @@ export class ErrorReplies {
       if (to === undefined) this.#path.route(stanza.errorReply(known));
       else this.#path.deliverTo(to, stanza.errorReply(known));
     } finally {
-      receipt?.settle();
+      receipt?.refuse();
     }
   }
 

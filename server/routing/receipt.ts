@@ -107,6 +107,8 @@ export class Receipt {
   next: Receipt | undefined;
   /** The message on its way, where that is measured. */
   measured: MeasuredMessage | undefined;
+  /** Called when the stanza is settled. */
+  onSettled: ((isRefused: boolean) => void) | undefined;
   readonly reached: (() => void) | undefined;
   readonly #ledger: InboundLedger;
 
@@ -123,9 +125,19 @@ export class Receipt {
 
   /** The stanza's fate is certain: stored, delivered, answered or refused. Repeating it changes nothing. */
   settle(): void {
+    this.#settle(false);
+  }
+
+  /** The stanza's fate is certain: it was refused. */
+  refuse(): void {
+    this.#settle(true);
+  }
+
+  #settle(isRefused: boolean): void {
     if (this.isSettled) return;
     this.isSettled = true;
     this.measured?.reached('handled');
+    this.onSettled?.(isRefused);
     this.#ledger.advance();
   }
 }

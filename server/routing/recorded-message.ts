@@ -153,7 +153,7 @@ export class Departure implements Delivery, CommitListener {
 
   refused(error: StoreError): void {
     this.#outcome.refused(this.#stanza, error);
-    this.#receipt?.settle();
+    this.#receipt?.refuse();
     this.#isRefused = true;
     this.isReady = true;
     this.#departures.deliverReady();

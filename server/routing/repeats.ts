@@ -9,6 +9,7 @@ import type { Account, SentStanza } from './account.ts';
 import { ContentHash } from './content-hash.ts';
 import { HashFilter } from './hash-filter.ts';
 import { KeysRead } from './keys-read.ts';
+import type { Receipt } from './receipt.ts';
 import type { Session } from './session.ts';
 
 export interface RepeatsOptions {
@@ -37,6 +38,8 @@ export class Repeats {
   /** Accounts with messages that are known by their own `id`. */
   readonly #counting = new WeakSet<Account>();
 
+  /** Of messages that are not known before they are taken: when they are, or are refused. */
+  readonly #untaken = new WeakMap<Account, Map<SendKey, Promise<void>>>();
   readonly #read: KeysRead;
   readonly #hash = new ContentHash();
   /** The keys of the batch that fills, by account. */
@@ -98,6 +101,7 @@ export class Repeats {
 
   /** Whether the message was sent before, and recorded. Rejects with StoreError. */
   async isRepeat(account: Account, key: SendKey): Promise<boolean> {
+    for (const [other, settled] of this.#untaken.get(account) ?? []) if (isSame(other, key)) await settled;
     // The first may still be on its way to the disk.
     await this.#options.commit.flush();
     const stored = await this.#read.load(account, this.#horizon());
@@ -109,19 +113,36 @@ export class Repeats {
 
   /** The client has sent it on another stream as well: if that breaks too, it may come once more. */
   async seenAgain(account: Account, key: SendKey): Promise<void> {
-    if (key.stream === undefined) return;
-    const position = account.pending.nextPosition(this.#nowUs());
-    await this.#options.commit.write(this.#options.sendKeys.putWrites(account.jid.bare, [{ ...key, position }]));
+    if (key.stream !== undefined) await this.#write(account, key);
   }
 
   /** The key commits with the message, which must join the batch in this turn of the loop. */
-  remember(account: Account, position: number, { first, second, stream }: SendKey): void {
-    this.#filters.get(account)?.add(first);
-    if (stream !== undefined) this.#counting.add(account);
+  remember(account: Account, position: number, sent: SendKey): void {
+    const { first, second, stream } = sent;
+    this.#note(account, sent);
     const key = { first, second, stream, position };
     const given = this.#given.get(account.jid.bare);
     if (given === undefined) this.#given.set(account.jid.bare, [key]);
     else given.push(key);
+  }
+
+  /**
+   * The key of a message that is recorded now and taken, where it goes, behind the commit: it is written when it has been
+   * taken, and not where it is refused. Until then whoever sends it again waits.
+   */
+  rememberOnceTaken(account: Account, key: SendKey, receipt: Receipt): void {
+    this.#note(account, key);
+    const untaken = this.#untaken.get(account) ?? new Map<SendKey, Promise<void>>();
+    this.#untaken.set(account, untaken);
+    const settled = new Promise<void>((resolve) => {
+      receipt.onSettled = (isRefused) => {
+        untaken.delete(key);
+        // Where that fails it is not known, and sent once more. Of an account removed meanwhile it would outlive that.
+        if (!isRefused && account.state === 'present') this.#write(account, key).catch(() => undefined);
+        resolve();
+      };
+    });
+    untaken.set(key, settled);
   }
 
   /** The client has closed its stream in order: it knows what was acknowledged, and counts anew. */
@@ -131,6 +152,17 @@ export class Repeats {
     if (account.state !== 'present' || !this.#counting.has(account)) return;
     const position = account.pending.nextPosition(this.#nowUs());
     await commit.write(sendKeys.closedWrites(account.jid.bare, position, { resource: jid.resource, since }));
+  }
+
+  #note(account: Account, { first, stream }: SendKey): void {
+    this.#filters.get(account)?.add(first);
+    if (stream !== undefined) this.#counting.add(account);
+  }
+
+  /** Writes a key behind its message, at a place of its own: what was read before is not read again. */
+  #write(account: Account, key: SendKey): Promise<void> {
+    const position = account.pending.nextPosition(this.#nowUs());
+    return this.#options.commit.write(this.#options.sendKeys.putWrites(account.jid.bare, [{ ...key, position }]));
   }
 
   async #load(account: Account): Promise<void> {
@@ -153,6 +185,7 @@ export class Repeats {
       if (key.stream !== undefined) this.#counting.add(account);
       if (key.kind === 'sent') filter.add(key.first);
     }
+    for (const { first } of this.#untaken.get(account)?.keys() ?? []) filter.add(first);
     this.#filters.set(account, filter);
   }
 

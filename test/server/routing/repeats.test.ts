@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import type { Inbound } from '../../../server/routing/account.ts';
+import { StanzaError } from '../../../stanzas/stanza-error.ts';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import type { OrderedStore } from '../../../storage/ordered-store.ts';
 import { Stage, type Actor } from '../../support/core.ts';
@@ -77,6 +79,72 @@ describe('a message that is sent again', () => {
     await juliet.send(original(ABROAD, 'a', 'one'));
     expect(stage.takeAbroad()).to.have.lengthOf(1);
     expect(juliet.session.inbound.handled).to.equal(4); // roster, presence and both
+  });
+
+  describe('to a component, which keeps nothing over a crash', () => {
+    const NURSE = 'nurse@gateway.example.com';
+    let given: Inbound[];
+
+    /** A server over the same store, and Juliet's new session on it. */
+    async function reopen(): Promise<void> {
+      stage = await openOver(store, stage);
+      stage.advance();
+      juliet = await stage.actor(`${JULIET}/balcony`);
+      stage.core.router.addService('gateway.example.com', { receive: (item) => void given.push(item) });
+    }
+
+    /** Juliet sends it, and the component has it before it; what became of it is not known yet. */
+    async function give(): Promise<Inbound> {
+      const count = given.length + 1;
+      stage.put(juliet.session, original(NURSE, 'a', 'one'));
+      while (given.length < count) await new Promise((resolve) => setImmediate(resolve));
+      return given[count - 1]!;
+    }
+
+    beforeEach(async () => {
+      given = [];
+      await reopen();
+    });
+
+    it('reaches it after a crash before it was taken, though it was recorded', async () => {
+      await give();
+      expect(juliet.session.inbound.handled).to.equal(0);
+      expect(await archivedBodies(stage, JULIET)).to.deep.equal(['one']);
+      await reopen();
+      (await give()).receipt?.settle();
+      await stage.settle();
+      expect(juliet.session.inbound.handled).to.equal(1);
+    });
+
+    it('is known once it was taken, also after a crash', async () => {
+      (await give()).receipt?.settle();
+      await juliet.send(original(NURSE, 'a', 'one'));
+      await reopen();
+      await juliet.send(original(NURSE, 'a', 'one'));
+      expect(juliet.session.inbound.handled).to.equal(1);
+      expect(given).to.have.lengthOf(1);
+    });
+
+    it('waits while the first is under way, and is known when that is taken', async () => {
+      const first = await give();
+      stage.put(juliet.session, original(NURSE, 'a', 'one'));
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+      expect(given).to.have.lengthOf(1);
+      expect(juliet.session.inbound.outstanding).to.equal(2);
+      first.receipt?.settle();
+      await stage.settle();
+      expect(given).to.have.lengthOf(1);
+      expect(juliet.session.inbound.handled).to.equal(2);
+    });
+
+    it('is brought to it where the first was refused', async () => {
+      const { stanza, receipt } = await give();
+      stage.core.router.answer(stanza, new StanzaError('service-unavailable'), receipt);
+      (await give()).receipt?.settle();
+      await stage.settle();
+      expect(given).to.have.lengthOf(2);
+      expect(juliet.take().join('')).to.include('service-unavailable');
+    });
   });
 
   it('is known while the first is on its way to the disk, after a restart, and until it is forgotten', async () => {
