@@ -127,6 +127,27 @@ export class FederationStage {
     return this.juliet.take().filter((stanza) => stanza.includes(`type='error'`));
   }
 
+  /** The same, each as its id and the condition of the error. */
+  errors(): string[] {
+    return this.takeErrors().map(
+      (stanza) => `${/ id='([^']*)'/.exec(stanza)?.[1] ?? ''} ${/<error [^>]*><([\w-]+)/.exec(stanza)?.[1] ?? ''}`,
+    );
+  }
+
+  /** The ids of the messages that went over a connection since the last look. */
+  async sent(peer: Peer): Promise<string[]> {
+    await this.stage.settle();
+    return [...peer.connection.take().matchAll(/<message [^>]*id='(m[^']*)'/g)].map(([, id]) => id ?? '');
+  }
+
+  /** How many stanzas lie in the outbox. */
+  async stored(): Promise<number> {
+    await this.stage.storage.commit.flush();
+    let count = 0;
+    for await (const entry of this.stage.storage.outboxes.everything(() => undefined)) count += entry.length - 1;
+    return count;
+  }
+
   #dial(domain: string, tried: ReadonlySet<string> = new Set()): Promise<Dialed> {
     const target = { host: domain, port: 5269 + tried.size, directTls: false };
     if (this.security === undefined || tried.size >= this.servers) {

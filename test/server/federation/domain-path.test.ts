@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import { textKey } from '../../../storage/keys.ts';
 import type { Write } from '../../../storage/ordered-store.ts';
-import { certified, FederationStage, type Peer } from '../../support/federation-stage.ts';
+import { certified, FederationStage } from '../../support/federation-stage.ts';
 
 const SM = `<sm xmlns='urn:xmpp:sm:3'/>`;
 
@@ -19,23 +19,6 @@ describe('the path to another domain', () => {
     stage.juliet.send(`<message to='romeo@montague.example' type='chat' id='m${n}'><body>line ${n}</body></message>`);
   const ask = (id: string): Promise<void> =>
     stage.juliet.send(`<iq to='montague.example' type='get' id='${id}'><ping xmlns='urn:xmpp:ping'/></iq>`);
-  /** The messages that went over a connection since the last look. */
-  const sent = async (peer: Peer): Promise<string[]> => {
-    await stage.stage.settle();
-    return [...peer.connection.take().matchAll(/<message [^>]*id='(m[^']*)'/g)].map(([, id]) => id ?? '');
-  };
-  const errors = (): string[] =>
-    stage
-      .takeErrors()
-      .map(
-        (stanza) => `${/ id='([^']*)'/.exec(stanza)?.[1] ?? ''} ${/<error [^>]*><([\w-]+)/.exec(stanza)?.[1] ?? ''}`,
-      );
-  const stored = async (): Promise<number> => {
-    await stage.stage.storage.commit.flush();
-    let count = 0;
-    for await (const entry of stage.stage.storage.outboxes.everything(() => undefined)) count += entry.length - 1;
-    return count;
-  };
 
   it('sends in order what waited and what follows, and forgets it once the other server has it', async () => {
     await open();
@@ -50,15 +33,15 @@ describe('the path to another domain', () => {
     await say(3);
     const order = [...peer.connection.take().matchAll(/<(?:message|iq) [^>]*id='([mq]\d)'/g)].map(([, id]) => id);
     expect(order).to.deep.equal(['m1', 'q1', 'm2', 'm3']);
-    expect(await stored()).to.equal(3);
+    expect(await stage.stored()).to.equal(3);
     await stage.pass(1);
     await peer.until(/<r xmlns='urn:xmpp:sm:3'\/>/);
     peer.send(`<a xmlns='urn:xmpp:sm:3' h='3'/>`);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
     await stage.pass(1);
     peer.send(`<a xmlns='urn:xmpp:sm:3' h='4'/>`);
-    expect(await stored()).to.equal(0);
-    expect(errors()).to.deep.equal([]);
+    expect(await stage.stored()).to.equal(0);
+    expect(stage.errors()).to.deep.equal([]);
   });
 
   it('acknowledges to the sender only what is stored', async () => {
@@ -70,7 +53,7 @@ describe('the path to another domain', () => {
     expect(stage.juliet.session.inbound.outstanding).to.equal(1);
     await stage.stage.settle();
     expect(stage.juliet.session.inbound.outstanding).to.equal(0);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
   });
 
   it('without stream management learns by a ping what has arrived', async () => {
@@ -86,11 +69,11 @@ describe('the path to another domain', () => {
     const back = stage.connect(certified('montague.example'));
     await back.prove('montague.example');
     back.send(`<iq from='montague.example' to='example.com' type='result' id='${id}'/>`);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
     peer.connection.close(new Error('ECONNRESET'));
     await stage.stage.settle();
-    expect(errors()).to.deep.equal(['m2 remote-server-timeout']);
-    expect(await stored()).to.equal(0);
+    expect(stage.errors()).to.deep.equal(['m2 remote-server-timeout']);
+    expect(await stage.stored()).to.equal(0);
   });
 
   it('believes no answer to a ping that comes from another domain', async () => {
@@ -103,7 +86,7 @@ describe('the path to another domain', () => {
     const other = stage.connect(certified('verona.example'));
     await other.prove('verona.example');
     other.send(`<iq from='verona.example' to='example.com' type='result' id='${id}'/>`);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
   });
 
   it('gives back once what may have arrived, and tries again what surely has not', async () => {
@@ -112,13 +95,13 @@ describe('the path to another domain', () => {
     const peer = await stage.nextDialed();
     await peer.accept();
     await stage.stage.settle();
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     peer.connection.close(new Error('ECONNRESET'));
     await say(2);
-    expect(errors()).to.deep.equal(['m1 remote-server-timeout']);
+    expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
     const next = await stage.nextDialed();
     await next.accept();
-    expect(await sent(next)).to.deep.equal(['m2']);
+    expect(await stage.sent(next)).to.deep.equal(['m2']);
   });
 
   it('resumes a stream after a cut, and sends nothing twice (XEP-0198 5)', async () => {
@@ -131,17 +114,17 @@ describe('the path to another domain', () => {
     await stage.stage.settle();
     await say(2);
     await say(3);
-    expect(await sent(peer)).to.deep.equal(['m1', 'm2', 'm3']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1', 'm2', 'm3']);
     peer.connection.close(new Error('ECONNRESET'));
     await say(4);
     const next = await stage.nextDialed();
     await next.accept(SM);
     await next.until(/<resume xmlns='urn:xmpp:sm:3' previd='some' h='0'\/>/);
     next.send(`<resumed xmlns='urn:xmpp:sm:3' previd='some' h='2'/>`);
-    expect(await sent(next)).to.deep.equal(['m3', 'm4']);
-    expect(errors()).to.deep.equal([]);
+    expect(await stage.sent(next)).to.deep.equal(['m3', 'm4']);
+    expect(stage.errors()).to.deep.equal([]);
     next.send(`<a xmlns='urn:xmpp:sm:3' h='4'/>`);
-    expect(await stored()).to.equal(0);
+    expect(await stage.stored()).to.equal(0);
   });
 
   it('after a resumption that fails, believes the count that comes with it', async () => {
@@ -172,8 +155,8 @@ describe('the path to another domain', () => {
       next.send(failed);
       await next.until(/<enable /);
       next.send(`<enabled xmlns='urn:xmpp:sm:3'/>`);
-      expect(await sent(next)).to.deep.equal([...again, 'm3']);
-      expect(errors()).to.deep.equal(expected.map((id) => `${id} remote-server-timeout`));
+      expect(await stage.sent(next)).to.deep.equal([...again, 'm3']);
+      expect(stage.errors()).to.deep.equal(expected.map((id) => `${id} remote-server-timeout`));
     }
   });
 
@@ -187,9 +170,9 @@ describe('the path to another domain', () => {
     await stage.stage.settle();
     peer.connection.close(new Error('ECONNRESET'));
     await stage.pass(99);
-    expect(errors()).to.deep.equal([]);
+    expect(stage.errors()).to.deep.equal([]);
     await stage.pass(2);
-    expect(errors()).to.deep.equal(['m1 remote-server-timeout']);
+    expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
   });
 
   it('after a crash sends what was not sent, and gives back what may have been', async () => {
@@ -202,16 +185,16 @@ describe('the path to another domain', () => {
     const peer = await stage.nextDialed();
     await peer.accept();
     await stage.stage.settle();
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     peer.connection.stalledBytes = 2_000_000; // takes nothing more
     await say(2);
-    expect(await sent(peer)).to.deep.equal([]);
+    expect(await stage.sent(peer)).to.deep.equal([]);
     // The process ends here; another one opens the store. What was stored with the stream open may have been sent.
     await open({}, store);
     expect(await stage.federation.restore()).to.equal(2);
     await stage.stage.settle();
-    expect(errors()).to.deep.equal(['m1 remote-server-timeout', 'm2 remote-server-timeout']);
-    expect(await stored()).to.equal(0);
+    expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout', 'm2 remote-server-timeout']);
+    expect(await stage.stored()).to.equal(0);
   });
 
   for (const isOpen of [false, true]) {
@@ -235,8 +218,8 @@ describe('the path to another domain', () => {
         await stage.juliet.send(hello); // nobody has acknowledged it
         const peer = await stage.nextDialed().catch(() => undefined);
         await peer?.accept();
-        const arrived = peer === undefined ? [] : await sent(peer);
-        const returned = errors().filter((error) => error.startsWith('m1'));
+        const arrived = peer === undefined ? [] : await stage.sent(peer);
+        const returned = stage.errors().filter((error) => error.startsWith('m1'));
         expect([...arrived, ...returned], 'once').to.have.length(1);
       });
     }
@@ -253,8 +236,8 @@ describe('the path to another domain', () => {
     expect(await stage.federation.restore()).to.equal(2);
     const peer = await stage.nextDialed();
     await peer.accept();
-    expect(await sent(peer)).to.deep.equal(['m1', 'm2']);
-    expect(errors()).to.deep.equal([]);
+    expect(await stage.sent(peer)).to.deep.equal(['m1', 'm2']);
+    expect(stage.errors()).to.deep.equal([]);
     // Nothing of it is left in the store once it has arrived and the path is forgotten.
     peer.send('</stream:stream>');
     await stage.pass(2);
@@ -267,12 +250,12 @@ describe('the path to another domain', () => {
     stage.security = undefined;
     await say(1);
     await ask('q1');
-    expect(errors()).to.deep.equal(['q1 remote-server-timeout']);
+    expect(stage.errors()).to.deep.equal(['q1 remote-server-timeout']);
     expect(stage.missed).to.have.length(1);
     await stage.pass(1);
     expect(stage.missed).to.have.length(1);
     await ask('q2'); // at once: everybody knows by now
-    expect(errors()).to.deep.equal(['q2 remote-server-timeout']);
+    expect(stage.errors()).to.deep.equal(['q2 remote-server-timeout']);
     await stage.pass(2);
     expect(stage.missed).to.have.length(2);
     await stage.pass(3);
@@ -280,8 +263,8 @@ describe('the path to another domain', () => {
     await stage.pass(2);
     expect(stage.missed).to.have.length(3);
     await stage.pass(60);
-    expect(errors()).to.deep.equal(['m1 remote-server-timeout']);
-    expect(await stored()).to.equal(0);
+    expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
+    expect(await stage.stored()).to.equal(0);
     const { length } = stage.missed;
     await stage.pass(600);
     expect(stage.missed).to.have.length(length); // nothing waits, so nobody knocks
@@ -302,8 +285,22 @@ describe('the path to another domain', () => {
     await open({ POSTHORN_S2S_MAX_QUEUE_STANZAS: '10' });
     stage.security = undefined;
     for (let n = 1; n <= 11; n++) await say(n);
-    expect(errors()).to.deep.equal(['m11 resource-constraint']);
-    expect(await stored()).to.equal(10);
+    expect(stage.errors()).to.deep.equal(['m11 resource-constraint']);
+    expect(await stage.stored()).to.equal(10);
+  });
+
+  it('counts what is being stored among what waits', async () => {
+    await open({ POSTHORN_S2S_MAX_QUEUE_STANZAS: '10' });
+    stage.security = undefined;
+    for (let n = 1; n <= 11; n++) {
+      stage.stage.put(
+        stage.juliet.session,
+        `<message to='romeo@montague.example' type='chat' id='m${n}'><body>line ${n}</body></message>`,
+      );
+    }
+    await stage.stage.settle();
+    expect(stage.errors()).to.deep.equal(['m11 resource-constraint']);
+    expect(await stage.stored()).to.equal(10);
   });
 
   it('sends nothing larger than the other server takes (XEP-0478)', async () => {
@@ -312,8 +309,8 @@ describe('the path to another domain', () => {
     await say(2);
     const peer = await stage.nextDialed();
     await peer.accept(`<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>4000</max-bytes></limits>`);
-    expect(await sent(peer)).to.deep.equal(['m2']);
-    expect(errors()).to.deep.equal([`m${'x'.repeat(5000)} policy-violation`]);
+    expect(await stage.sent(peer)).to.deep.equal(['m2']);
+    expect(stage.errors()).to.deep.equal([`m${'x'.repeat(5000)} policy-violation`]);
   });
 
   it('is patient with a server that reads slowly', async () => {
@@ -321,13 +318,13 @@ describe('the path to another domain', () => {
     await say(1);
     const peer = await stage.nextDialed();
     await peer.accept();
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     peer.connection.stalledBytes = 2_000_000;
     await say(2);
-    expect(await sent(peer)).to.deep.equal([]);
+    expect(await stage.sent(peer)).to.deep.equal([]);
     peer.connection.stalledBytes = 0;
     await stage.pass(1);
-    expect(await sent(peer)).to.deep.equal(['m2']);
+    expect(await stage.sent(peer)).to.deep.equal(['m2']);
   });
 
   it('gives up a server that falls silent, and resumes', async () => {
@@ -345,8 +342,8 @@ describe('the path to another domain', () => {
     await next.accept(SM);
     await next.until(/<resume /);
     next.send(`<resumed xmlns='urn:xmpp:sm:3' previd='some' h='1'/>`);
-    expect(await sent(next)).to.deep.equal(['m2']);
-    expect(errors()).to.deep.equal([]);
+    expect(await stage.sent(next)).to.deep.equal(['m2']);
+    expect(stage.errors()).to.deep.equal([]);
   });
 
   it('closes a stream that is idle, and only once everything has arrived', async () => {
@@ -358,10 +355,10 @@ describe('the path to another domain', () => {
     expect(peer.connection.ended).to.equal(false);
     await stage.pass(12); // nobody answers pings over there, but everybody answers to the end of a stream
     expect(peer.connection.ended).to.equal(true);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
     peer.send('</stream:stream>');
-    expect(await stored()).to.equal(0);
-    expect(errors()).to.deep.equal([]);
+    expect(await stage.stored()).to.equal(0);
+    expect(stage.errors()).to.deep.equal([]);
   });
 
   for (const [what, last] of [
@@ -376,14 +373,14 @@ describe('the path to another domain', () => {
       await say(1);
       const peer = await stage.nextDialed();
       await peer.accept();
-      expect(await sent(peer)).to.deep.equal(['m1']);
+      expect(await stage.sent(peer)).to.deep.equal(['m1']);
       await stage.pass(62);
       expect(peer.connection.ended).to.equal(true);
-      expect(errors()).to.deep.equal([]);
+      expect(stage.errors()).to.deep.equal([]);
       if (last !== '') peer.send(last);
       await stage.pass(6);
-      expect(errors()).to.deep.equal(['m1 remote-server-timeout']);
-      expect(await stored()).to.equal(0);
+      expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
+      expect(await stage.stored()).to.equal(0);
     });
   }
 
@@ -416,7 +413,7 @@ describe('the path to another domain', () => {
     peer.open('montague.example');
     await peer.until(/<\/stream:features>/);
     await say(1);
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     expect(stage.dialed).to.deep.equal([]);
   });
 
@@ -425,14 +422,14 @@ describe('the path to another domain', () => {
     await say(1);
     const peer = await stage.nextDialed();
     await peer.accept(`<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>`);
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     await stage.stage.receive(
       `<message from='example.net' to='romeo@montague.example' id='m2'><body>x</body></message>`,
     );
     const [, key = ''] = await peer.until(/<db:result from='example.net' to='montague.example'>(\w+)<\/db:result>/);
     expect(key).to.equal(stage.keys.key('montague.example', 'example.net', 'D60000229F'));
     peer.send(`<db:result from='montague.example' to='example.net' type='valid'/>`);
-    expect(await sent(peer)).to.deep.equal(['m2']);
+    expect(await stage.sent(peer)).to.deep.equal(['m2']);
     expect(stage.dialed).to.have.length(1);
   });
 
@@ -453,7 +450,7 @@ describe('the path to another domain', () => {
       expect(key).to.equal(stage.keys.key('montague.example', 'example.com', 'D60000229F'));
       peer.send(`<db:result from='montague.example' to='example.com' ${answer}`);
       await stage.stage.settle();
-      expect(errors()).to.deep.equal([`m1 ${condition}`]);
+      expect(stage.errors()).to.deep.equal([`m1 ${condition}`]);
     });
   }
 
@@ -475,7 +472,7 @@ describe('the path to another domain', () => {
     await peer.accept();
     await opened;
     await say(2);
-    expect(await sent(peer)).to.deep.equal(['m1', 'm2']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1', 'm2']);
     expect(stage.dialed).to.have.length(1);
     // Another pair finds its stream by itself while the administrator waits for one.
     const again = stage.federation.open({ local: 'example.com', remote: 'verona.example' });
@@ -493,15 +490,15 @@ describe('the path to another domain', () => {
     const sayTo = (n: number): Promise<void> =>
       stage.juliet.send(`<message to='prince@verona.example' type='chat' id='m${n}'><body>line ${n}</body></message>`);
     await sayTo(3);
-    expect(await sent(theirs)).to.deep.equal(['m3']);
+    expect(await stage.sent(theirs)).to.deep.equal(['m3']);
     const own = await stage.nextDialed();
     stage.security = certified('verona.example');
     await own.accept();
     await again;
     await sayTo(4);
-    expect(await sent(theirs)).to.deep.equal(['m4']);
-    expect(await sent(own)).to.deep.equal([]);
-    expect(errors()).to.deep.equal([]);
+    expect(await stage.sent(theirs)).to.deep.equal(['m4']);
+    expect(await stage.sent(own)).to.deep.equal([]);
+    expect(stage.errors()).to.deep.equal([]);
   });
 });
 

@@ -10,22 +10,6 @@ describe('resumption between servers (XEP-0198 5)', () => {
   };
   const say = (n: number): Promise<void> =>
     stage.juliet.send(`<message to='romeo@montague.example' type='chat' id='m${n}'><body>line ${n}</body></message>`);
-  const sent = async (peer: Peer): Promise<string[]> => {
-    await stage.stage.settle();
-    return [...peer.connection.take().matchAll(/<message [^>]*id='(m[^']*)'/g)].map(([, id]) => id ?? '');
-  };
-  const errors = (): string[] =>
-    stage
-      .takeErrors()
-      .map(
-        (stanza) => `${/ id='([^']*)'/.exec(stanza)?.[1] ?? ''} ${/<error [^>]*><([\w-]+)/.exec(stanza)?.[1] ?? ''}`,
-      );
-  const stored = async (): Promise<number> => {
-    await stage.stage.storage.commit.flush();
-    let count = 0;
-    for await (const entry of stage.stage.storage.outboxes.everything(() => undefined)) count += entry.length - 1;
-    return count;
-  };
   /** A stream of ours that counts, and may be resumed by this id. */
   const managed = async (id = 'some'): Promise<Peer> => {
     const peer = await stage.nextDialed();
@@ -53,6 +37,11 @@ describe('resumption between servers (XEP-0198 5)', () => {
     return id;
   };
 
+  const resume = async (peer: Peer, id: string): Promise<void> => {
+    peer.send(`<resume xmlns='urn:xmpp:sm:3' previd='${id}' h='0'/>`);
+    await peer.until(/<resumed /);
+  };
+
   it('is asked for though nothing follows', async () => {
     await open();
     await say(1);
@@ -63,8 +52,8 @@ describe('resumption between servers (XEP-0198 5)', () => {
     await next.until(/<resume [^>]*previd='some'/);
     next.send(`<resumed xmlns='urn:xmpp:sm:3' previd='some' h='1'/>`);
     await stage.stage.settle();
-    expect(errors()).to.deep.equal([]);
-    expect(await stored()).to.equal(0);
+    expect(stage.errors()).to.deep.equal([]);
+    expect(await stage.stored()).to.equal(0);
   });
 
   for (const h of ['x', '9']) {
@@ -79,10 +68,10 @@ describe('resumption between servers (XEP-0198 5)', () => {
       next.send(`<resumed xmlns='urn:xmpp:sm:3' previd='some' h='${h}'/>`);
       await next.until(/<stream:error>/);
       await stage.stage.settle();
-      expect(errors()).to.deep.equal(['m1 remote-server-timeout']);
-      expect(await stored()).to.equal(0);
+      expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
+      expect(await stage.stored()).to.equal(0);
       await stage.pass(400);
-      expect(errors()).to.deep.equal([]);
+      expect(stage.errors()).to.deep.equal([]);
     });
   }
 
@@ -101,10 +90,10 @@ describe('resumption between servers (XEP-0198 5)', () => {
       await next.accept(SM);
       await next.until(/<resume /);
       next.send(`<resumed xmlns='urn:xmpp:sm:3' previd='some' h='0'/>`);
-      again.push(...(await sent(next)));
+      again.push(...(await stage.sent(next)));
     }
     expect(again.sort()).to.deep.equal(['m1', 'm2']);
-    expect(errors()).to.deep.equal([]);
+    expect(stage.errors()).to.deep.equal([]);
   });
 
   it('does not hold up a further domain where the other server never answers', async () => {
@@ -114,7 +103,7 @@ describe('resumption between servers (XEP-0198 5)', () => {
     await peer.accept(`<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>${SM}`);
     await peer.until(/<enable /);
     peer.send(`<failed xmlns='urn:xmpp:sm:3'/>`);
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     await stage.stage.receive(
       `<message from='example.net' to='romeo@montague.example' id='m2'><body>x</body></message>`,
     );
@@ -133,19 +122,18 @@ describe('resumption between servers (XEP-0198 5)', () => {
     const peer = await bidirectional();
     const id = await enable(peer);
     await say(1);
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     peer.connection.close(new Error('ECONNRESET'));
     await say(2);
     const own = await stage.nextDialed();
     await own.accept();
-    expect(await sent(own)).to.deep.equal(['m2']);
-    expect(errors()).to.deep.equal(['m1 remote-server-timeout']);
+    expect(await stage.sent(own)).to.deep.equal(['m2']);
+    expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
     const late = await bidirectional();
-    late.send(`<resume xmlns='urn:xmpp:sm:3' previd='${id}' h='0'/>`);
-    await late.until(/<resumed /);
-    expect(await sent(late)).to.deep.equal([]);
-    expect(await sent(own)).to.deep.equal([]);
-    expect(errors()).to.deep.equal([]);
+    await resume(late, id);
+    expect(await stage.sent(late)).to.deep.equal([]);
+    expect(await stage.sent(own)).to.deep.equal([]);
+    expect(stage.errors()).to.deep.equal([]);
   });
 
   it('comes before what waits for a stream for both directions', async () => {
@@ -160,13 +148,12 @@ describe('resumption between servers (XEP-0198 5)', () => {
     const next = await bidirectional();
     await stage.stage.settle();
     stage.clock.advance(100);
-    expect(await sent(next)).to.deep.equal([]);
-    next.send(`<resume xmlns='urn:xmpp:sm:3' previd='${id}' h='0'/>`);
-    await next.until(/<resumed /);
+    expect(await stage.sent(next)).to.deep.equal([]);
+    await resume(next, id);
     await stage.stage.settle();
     stage.clock.advance(100);
-    expect(await sent(next)).to.deep.equal(['m1', 'm2']);
-    expect(errors()).to.deep.equal([]);
+    expect(await stage.sent(next)).to.deep.equal(['m1', 'm2']);
+    expect(stage.errors()).to.deep.equal([]);
   });
 
   it('is had where we have not noticed that the stream is broken', async () => {
@@ -174,20 +161,19 @@ describe('resumption between servers (XEP-0198 5)', () => {
     const peer = await bidirectional();
     const id = await enable(peer);
     await say(1);
-    expect(await sent(peer)).to.deep.equal(['m1']);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
     const next = await bidirectional();
-    next.send(`<resume xmlns='urn:xmpp:sm:3' previd='${id}' h='0'/>`);
-    await next.until(/<resumed /);
+    await resume(next, id);
     await stage.stage.settle();
     stage.clock.advance(100);
     expect(peer.connection.destroyed).to.equal(true);
-    expect(await sent(next)).to.deep.equal(['m1']);
+    expect(await stage.sent(next)).to.deep.equal(['m1']);
     const thief = stage.connect(certified('tybalt.example'));
     await thief.prove('tybalt.example');
     thief.send(`<resume xmlns='urn:xmpp:sm:3' previd='${id}' h='0'/>`);
     await thief.until(/<failed [^>]*><item-not-found /);
     expect(next.connection.destroyed).to.equal(false);
-    expect(errors()).to.deep.equal([]);
+    expect(stage.errors()).to.deep.equal([]);
   });
 
   it('is remembered for a few streams of one server', async () => {

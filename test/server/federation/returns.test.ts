@@ -26,12 +26,6 @@ describe('an error for a message that was acknowledged', () => {
         (stanza) =>
           `${/ to='([^']*)'/.exec(stanza)?.[1] ?? ''} ${/ id='([^']*)'/.exec(stanza)?.[1] ?? ''} ${/<error [^>]*><([\w-]+)/.exec(stanza)?.[1] ?? ''}`,
       );
-  const stored = async (): Promise<number> => {
-    await stage.stage.storage.commit.flush();
-    let count = 0;
-    for await (const entry of stage.stage.storage.outboxes.everything(() => undefined)) count += entry.length - 1;
-    return count;
-  };
 
   it('waits until its sender is there, in whichever session', async () => {
     await open();
@@ -40,14 +34,14 @@ describe('an error for a message that was acknowledged', () => {
     await stage.juliet.leave();
     peer.connection.close(new Error('ECONNRESET'));
     await stage.pass(2);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
     const chamber = await stage.stage.actor('juliet@example.com/chamber');
     await stage.pass(2);
     expect(errorsIn(chamber.take())).to.deep.equal([]); // it has not said that it is there
     await chamber.enter();
     await stage.pass(1);
     expect(errorsIn(chamber.take())).to.deep.equal(['juliet@example.com/chamber m1 remote-server-timeout']);
-    expect(await stored()).to.equal(0);
+    expect(await stage.stored()).to.equal(0);
     await stage.pass(2);
     expect(errorsIn(chamber.take())).to.deep.equal([]);
   });
@@ -61,7 +55,7 @@ describe('an error for a message that was acknowledged', () => {
     );
     await stage.juliet.leave();
     await stage.pass(60);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
     for (let run = 0; run < 2; run++) {
       await open(store);
       await stage.juliet.leave();
@@ -77,7 +71,7 @@ describe('an error for a message that was acknowledged', () => {
     const heard = nurse.take();
     expect(errorsIn(heard)).to.deep.equal(['juliet@example.com/nurse m1 remote-server-timeout']);
     expect(heard.join('')).to.include('montague.example cannot be reached');
-    expect(await stored()).to.equal(0);
+    expect(await stage.stored()).to.equal(0);
   });
 
   it('waits for a person who was away when the server came back', async () => {
@@ -90,7 +84,7 @@ describe('an error for a message that was acknowledged', () => {
     await stage.juliet.leave();
     await stage.federation.restore();
     await stage.pass(2);
-    expect(await stored()).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
     const chamber = await stage.stage.actor('juliet@example.com/chamber');
     await chamber.enter();
     await stage.pass(1);
@@ -110,24 +104,26 @@ describe('an error for a message that was acknowledged', () => {
     stage.stage.core.table.end(stage.juliet.session);
     await stage.stage.settle();
     await stage.pass(5);
-    expect(await stored()).to.equal(500);
+    expect(await stage.stored()).to.equal(500);
     stage.clock.advance(31 * DAY_SECONDS * 1000);
     await stage.pass(1);
-    expect(await stored()).to.equal(0);
+    expect(await stage.stored()).to.equal(0);
   });
 });
 
 describe('an orderly end', () => {
-  const open = async (store: MemoryStore): Promise<FederationStage> => {
-    return FederationStage.open({ security: certified('montague.example'), store });
-  };
-  const say = (stage: FederationStage, n: number): Promise<void> =>
-    stage.juliet.send(`<message to='romeo@montague.example' type='chat' id='m${n}'><body>line ${n}</body></message>`);
-  const stored = async (stage: FederationStage): Promise<number> => {
-    await stage.stage.storage.commit.flush();
-    let count = 0;
-    for await (const entry of stage.stage.storage.outboxes.everything(() => undefined)) count += entry.length - 1;
-    return count;
+  /** A message has been sent to a server with these features. */
+  const sent = async (features = ''): Promise<readonly [FederationStage, Peer]> => {
+    const stage = await FederationStage.open({ security: certified('montague.example') });
+    await stage.juliet.send(`<message to='romeo@montague.example' type='chat' id='m1'><body>line 1</body></message>`);
+    const peer = await stage.nextDialed();
+    await peer.accept(features);
+    if (features === SM) {
+      await peer.until(/<enable [^>]*>/);
+      peer.send(`<enabled xmlns='urn:xmpp:sm:3'/>`);
+    }
+    await stage.stage.settle();
+    return [stage, peer];
   };
   const turns = async (stage: FederationStage, steps: number): Promise<void> => {
     for (let step = 0; step < steps; step++) {
@@ -137,13 +133,7 @@ describe('an orderly end', () => {
   };
 
   it('asks by XEP-0198 what has arrived before it ends a stream, and goes on as soon as it knows', async () => {
-    const stage = await open(new MemoryStore());
-    await say(stage, 1);
-    const peer = await stage.nextDialed();
-    await peer.accept(SM);
-    await peer.until(/<enable [^>]*>/);
-    peer.send(`<enabled xmlns='urn:xmpp:sm:3'/>`);
-    await stage.stage.settle();
+    const [stage, peer] = await sent(SM);
     const over = endFederation(stage.federation, stage.clock);
     await peer.until(/<r xmlns='urn:xmpp:sm:3'\/>/);
     await turns(stage, 3);
@@ -154,32 +144,22 @@ describe('an orderly end', () => {
     peer.send('</stream:stream>');
     await turns(stage, 3);
     await over;
-    expect(await stored(stage)).to.equal(0);
+    expect(await stage.stored()).to.equal(0);
   });
 
   it('waits for a second, and keeps what is still not known', async () => {
-    const stage = await open(new MemoryStore());
-    await say(stage, 1);
-    const peer = await stage.nextDialed();
-    await peer.accept(SM);
-    await peer.until(/<enable [^>]*>/);
-    peer.send(`<enabled xmlns='urn:xmpp:sm:3'/>`);
-    await stage.stage.settle();
+    const [stage, peer] = await sent(SM);
     const over = endFederation(stage.federation, stage.clock);
     await turns(stage, 49);
     expect(peer.connection.sent).not.to.include('system-shutdown');
     await turns(stage, 60);
     await over;
     expect(peer.connection.sent).to.include('system-shutdown');
-    expect(await stored(stage)).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
   });
 
   it('believes the end of the stream of a server that answers no ping', async () => {
-    const stage = await open(new MemoryStore());
-    await say(stage, 1);
-    const peer = await stage.nextDialed();
-    await peer.accept();
-    await stage.stage.settle();
+    const [stage, peer] = await sent();
     const over = endFederation(stage.federation, stage.clock);
     await peer.until(/<ping /);
     await turns(stage, 52);
@@ -187,7 +167,7 @@ describe('an orderly end', () => {
     peer.send('</stream:stream>');
     await turns(stage, 3);
     await over;
-    expect(await stored(stage)).to.equal(0);
+    expect(await stage.stored()).to.equal(0);
   });
 });
 
@@ -204,24 +184,18 @@ describe('what an earlier run left', () => {
     await stage.pass(3);
     return stage;
   };
-  const stored = async (stage: FederationStage): Promise<number> => {
-    await stage.stage.storage.commit.flush();
-    let count = 0;
-    for await (const entry of stage.stage.storage.outboxes.everything(() => undefined)) count += entry.length - 1;
-    return count;
-  };
 
   it('stays in the store, and is not sent, where its domain is no longer served', async () => {
     const stage = await left({}, 29);
     expect(stage.dialed).to.deep.equal([]);
-    expect(await stored(stage)).to.equal(1);
+    expect(await stage.stored()).to.equal(1);
     const later = await left({}, 31);
-    expect(await stored(later)).to.equal(0);
+    expect(await later.stored()).to.equal(0);
   });
 
   it('comes back where the other domain has moved here', async () => {
     const stage = await left({ POSTHORN_DOMAINS: 'example.com,capulet.example,montague.example' }, 1);
     expect(stage.dialed).to.deep.equal([]);
-    expect(await stored(stage)).to.equal(1); // an error for Juliet, who is away
+    expect(await stage.stored()).to.equal(1); // an error for Juliet, who is away
   });
 });
