@@ -64,14 +64,22 @@ export class Outboxes {
   }
 
   /**
-   * Every entry, in order within a pair; marks of pairs without entries are removed. What cannot be read is told to `skipped`, removed and passed over. Rejects with
-   * StoreError.
+   * Every entry, in order within a pair; marks of pairs without entries are removed. What cannot be read is told to `skipped`.
+   * Such an entry is removed and passed over; such a mark counts for every entry of its pair. Rejects with StoreError.
    */
   async *everything(skipped: (error: unknown) => void): AsyncGenerator<readonly [DomainPair, OutboxEntry]> {
     const marks = new Map<string, number>();
     const needed = new Set<string>();
     for await (const page of this.#everywhere('outboxMarks')) {
-      for (const [key, value] of page) marks.set(partsOf(key).owner, decodeMark(key, value));
+      for (const [key, value] of page) {
+        let position = Infinity;
+        try {
+          position = decodeMark(key, value);
+        } catch (error) {
+          skipped(error);
+        }
+        marks.set(partsOf(key).owner, position);
+      }
     }
     for await (const page of this.#everywhere('outbox')) {
       for (const [key, value] of page) {

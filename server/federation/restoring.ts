@@ -21,7 +21,7 @@ export async function restoreOutbox(restoring: Restoring): Promise<number> {
     entries = [];
   };
   const skipped = (error: unknown): void =>
-    log.error({ error: String(error) }, 'a message for another server cannot be read');
+    log.error({ error: String(error) }, 'something in the outbox for other servers cannot be read');
   for await (const [of, entry] of storage.outboxes.everything(skipped)) {
     if (pair?.local !== of.local || pair.remote !== of.remote) finish();
     pair = of;

@@ -82,4 +82,21 @@ describe('outboxes', () => {
     expect(skipped).to.have.length(1);
     expect(await store.getMany([key])).to.deep.equal([undefined]);
   });
+
+  it('take every entry of a pair whose mark cannot be read as perhaps sent', async () => {
+    const storage = storageOver(new MemoryStore());
+    const key = textKey('outboxMarks', 'capulet.example/montague.example');
+    const other = { local: 'capulet.example', remote: 'verona.example' };
+    await storage.commit.write([
+      { type: 'put', key, value: Buffer.from([9]) },
+      ...storage.outboxes.putWrites(PAIR, entry(1)),
+      ...storage.outboxes.putWrites(other, entry(2)),
+    ]);
+    const skipped: unknown[] = [];
+    expect(await everything(storage, skipped)).to.have.deep.members([
+      [PAIR, entry(1, true)],
+      [other, entry(2)],
+    ]);
+    expect(skipped).to.have.length(1);
+  });
 });
