@@ -56,11 +56,6 @@ export class Returns {
     this.#context = context;
   }
 
-  /** Errors that wait for somebody. */
-  get waiting(): number {
-    return this.#count;
-  }
-
   /** Answers stanzas with the error, each once: they leave the outbox first. */
   give(pair: DomainPair, returned: readonly Returned[], error: StanzaError): void {
     const { commit, outboxes, router } = this.#context;
