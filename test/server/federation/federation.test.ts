@@ -1,4 +1,9 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { expect } from 'chai';
+import { MemoryStore } from '../../../storage/backends/memory.ts';
+import { shardRange } from '../../../storage/keys.ts';
+import type { Entry, Range } from '../../../storage/ordered-store.ts';
 import { Verona, type ServerChoice, type ServerInPlay } from '../../support/federated-servers.ts';
 import type { TestClient } from '../../support/test-client.ts';
 
@@ -101,6 +106,26 @@ describe('two servers', () => {
     expect(kept).to.include('<body>part-fools</body>').and.include(`<delay xmlns='urn:xmpp:delay'`);
   });
 
+  it('hear nobody before they have taken up what waits since the last run', async () => {
+    const ports = [await freePort(), await freePort()];
+    const answered: boolean[] = [];
+    class ListeningStore extends MemoryStore {
+      override async page(range: Range, limit: number): Promise<readonly Entry[]> {
+        if (Buffer.compare(range.from, shardRange('outbox', 0).from) === 0) {
+          for (const port of ports) answered.push(await isAnswering(port));
+        }
+        return super.page(range, limit);
+      }
+    }
+    const [clients, servers] = ports.map(String);
+    await begin({
+      store: new ListeningStore(),
+      environment: { POSTHORN_C2S_PORT: clients!, POSTHORN_S2S_PORT: servers! },
+    });
+    expect(answered).to.deep.equal([false, false]);
+    for (const port of ports) expect(await isAnswering(port)).to.equal(true);
+  });
+
   it('say what is wrong where the user or the server does not exist', async () => {
     await begin();
     say(juliet, 'tybalt@montague.example', 'nobody');
@@ -138,3 +163,24 @@ describe('two servers', () => {
     expect(await romeo.until(/<message [^>]*id='in'.*?<\/message>/s)).to.include(`type='error'`);
   });
 });
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function isAnswering(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
