@@ -1,3 +1,5 @@
+import { domainToASCII } from 'node:url';
+
 import { federates } from '../../../config/listeners.ts';
 import { systemClock } from '../../clock.ts';
 import { reach, UnansweredError } from '../../federation/visit.ts';
@@ -30,7 +32,8 @@ const SERVICES: readonly Service[] = [
 export const dns: Check = {
   name: 'dns',
   examine: (context) =>
-    examineDomains(context.config, systemClock, async (domain, lookups) => {
+    examineDomains(context.config, systemClock, async (name, lookups) => {
+      const domain = domainToASCII(name); // as DNS has it (RFC 6120 3.2.1)
       const addresses = await addressesOf(domain, lookups);
       const services = SERVICES.filter(({ whose }) => whose === 'clients' || federates(context.config));
       const hasAddress = addresses.severity === 'ok';

@@ -2,7 +2,6 @@ import { federates } from '../../../config/listeners.ts';
 import type { Config } from '../../../config/options.ts';
 import { systemClock } from '../../clock.ts';
 import { ResolutionError } from '../../federation/name-resolution.ts';
-import { PeerFailure } from '../../federation/peer-failure.ts';
 import { authoritiesOf } from '../../federation/start-federation.ts';
 import { UnansweredError, visit, type Place, type VisitOptions } from '../../federation/visit.ts';
 import { fine, found, type Check, type Observation } from './check.ts';
@@ -93,7 +92,7 @@ async function examinePlace(
       const { severity, advice } = severityOf(error, address);
       return [found(severity, where, `another server cannot connect: ${error.message}`, advice)];
     }
-    const reason = error instanceof PeerFailure || error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : String(error);
     const ports = `s2s.port = ${s2s.port}, s2s.tls_port = ${s2s.tlsPort}`;
     const advice = `see whether it is this server that answers there (${ports}), and whether the record is for ${directTls ? 'direct TLS (_xmpps-server)' : 'STARTTLS (_xmpp-server)'}`;
     return [found('error', where, `another server does not get in: ${reason}`, advice)];

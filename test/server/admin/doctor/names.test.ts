@@ -93,6 +93,18 @@ describe('server/admin/doctor: names and federation', () => {
       );
     });
 
+    it('is asked about a name that is not of ASCII as DNS has it', async () => {
+      await begin();
+      const name = 'xn--vrone-bsa.example';
+      verona.dns.records.push(
+        { type: 'A', name, ttlSeconds: 60, address: '127.0.0.1' },
+        { ...srv(name, 'localhost', portOf('s2s')), name: `_xmpp-server._tcp.${name}` },
+      );
+      const lines = await says(dns, { POSTHORN_DOMAINS: 'vérone.example' });
+      expect(lines).to.include(`ok ${name}: is at 127.0.0.1`);
+      expect(lines).to.include(`ok _xmpp-server._tcp.${name}: leads to localhost port ${portOf('s2s')} (127.0.0.1)`);
+    });
+
     it('does not answer', async () => {
       await begin();
       verona.dns.isSilent = true;
