@@ -161,8 +161,8 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     return !this.isStopped;
   }
 
+  /** RFC 6120 4.4 */
   streamClosed(): boolean {
-    // RFC 6120 4.4
     if (this.#state === 'closing') {
       this.#closing.ended(this.flow);
       this.abort(this.endReason);
@@ -201,8 +201,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   /** Sends an error and closes both ways (RFC 6120 4.9.1.1). */
   closeWithError(error: StreamError): void {
     if (this.isOver) return;
-    // RFC 6120 4.9.1.2
-    if (!this.hasSentHeader) this.writeHeader();
+    if (!this.hasSentHeader) this.writeHeader(); // RFC 6120 4.9.1.2
     this.connection.write(error.toBytes());
     this.#close(error.message, false);
   }
@@ -355,8 +354,7 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
       return;
     }
     if (stanzaKind(frame) !== undefined) {
-      // RFC 6120 4.8.3
-      if (frame.namespace !== NS.SERVER) throw new StreamError('invalid-namespace', 'Servers speak jabber:server');
+      if (frame.namespace !== NS.SERVER) throw new StreamError('invalid-namespace', 'Servers speak jabber:server'); // 4.8.3
       if (!this.isAuthenticated) throw new StreamError('not-authorized', 'Prove your domain first');
       this.#lastStanza = this.#lastHeard;
       acceptStanza(frame, this.context, this.flow.inbound, this.pairs.received);
@@ -370,8 +368,6 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
     tellPeerError(this, reason);
     this.close(reason);
   }
-
-  // For the reader
 
   get isStopped(): boolean {
     return this.isBusy || this.#state === 'closed' || this.flow.inbound.isAboveMark;
