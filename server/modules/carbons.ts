@@ -55,8 +55,8 @@ export const carbons = defineModule({
       const { account, stanza } = message;
       if (!isEligible(stanza, stanza.to!)) return [];
       const [sender] = seen;
-      if (stanza.id !== undefined && sender !== undefined)
-        answerable.of(account).set(keyOf(stanza.id, stanza.to!), sender.jid);
+      if (stanza.id !== undefined && stanza.id.length <= MAX_ID_LENGTH && sender !== undefined)
+        answerable.of(account).set(copyOf(keyOf(stanza.id, stanza.to!)), sender.jid);
       return copies('sent', message, seen);
     });
     copy.received(function copyReceived(message, seen) {
@@ -95,9 +95,16 @@ function isCarbon({ name, namespace }: Child): boolean {
 }
 
 const MAX_ANSWERABLE = 100;
+/** Clients choose their ids: a longer one is not remembered, so the error that answers it is not copied. */
+const MAX_ID_LENGTH = 1000;
 
 function keyOf(id: string, contact: Jid): string {
   return `${contact.full}\0${id}`;
+}
+
+/** The id is a slice of its stanza, which would stay in memory with it. */
+function copyOf(key: string): string {
+  return Buffer.from(key).toString();
 }
 
 /**

@@ -149,6 +149,17 @@ describe('message carbons (XEP-0280)', () => {
     await bounce('m1', 'mercutio@example.org', `${ROMEO}/garden`);
     expect(home.take()).to.deep.equal([]);
     expect(garden.take()).to.have.lengthOf(1);
+    // Nor what answers an id that is too long to be remembered.
+    for (const [length, copies] of [
+      [1000, 1],
+      [1001, 0],
+    ] as const) {
+      const id = 'm'.repeat(length);
+      await home.send(`<message to='mercutio@example.org' type='chat' id='${id}'><body>Good morrow</body></message>`);
+      garden.take();
+      await bounce(id);
+      expect(garden.take()).to.have.lengthOf(copies);
+    }
   });
 
   it('6.1: copies a private message to an occupant of a room, not the one that comes from there', async () => {
