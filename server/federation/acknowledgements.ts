@@ -10,8 +10,8 @@ import { countOf, loseFlow, resumeFlow, StreamFlow } from './stream-flow.ts';
 
 /** Stanzas of one stream in work; reading from it pauses above. */
 const MAX_UNPROCESSED = 512;
-/** After this many stanzas the peer is asked how far it has come, without waiting for the next look at the clock. */
-const ASK_EVERY = 100;
+/** After this many stanzas a ping asks the peer how far it has come, without waiting for the next look at the clock. */
+const PING_EVERY = 100;
 
 /** What was asked, and when (monotonic milliseconds): by `<r/>`, or by a ping behind what was sent. */
 interface Question {
@@ -43,9 +43,13 @@ export class Acknowledgements {
     this.flow.push(parcel);
   }
 
-  /** @param now monotonic milliseconds */
+  /**
+   * Where acknowledgements are exchanged one question is always on its way, so that a crash of the peer leaves little in doubt.
+   * @param now monotonic milliseconds
+   */
   askIfDue(now: number): void {
-    if (this.#asked === undefined && this.flow.unconfirmedCount % ASK_EVERY === 0) this.#ask(now);
+    if (this.#asked !== undefined) return;
+    if (this.flow.isCounting || this.flow.unconfirmedCount % PING_EVERY === 0) this.#ask(now);
   }
 
   /** Asks unless that is done already; returns whether something is not known to have arrived. @param now monotonic milliseconds */
@@ -66,8 +70,7 @@ export class Acknowledgements {
         });
         return true;
       case 'a':
-        this.#asked = undefined;
-        this.#confirmCount(countOf(frame));
+        this.#counted(countOf(frame));
         return true;
       default:
         return false;
@@ -109,8 +112,18 @@ export class Acknowledgements {
   }
 
   /** @throws StreamError */
-  #confirmCount(count: number): void {
-    if (this.#confirm(count)) return;
+  #counted(count: number): void {
+    const isAnswer = this.#asked !== undefined;
+    const before = this.flow.unconfirmedCount;
+    this.#asked = undefined;
+    if (this.#confirm(count)) {
+      const { unconfirmedCount } = this.flow;
+      // One that tells nothing new is not asked again before the clock says so.
+      if (isAnswer && unconfirmedCount > 0 && unconfirmedCount < before) {
+        this.#ask(this.#stream.context.clock.monotonic());
+      }
+      return;
+    }
     // XEP-0198 4
     const application = `<handled-count-too-high xmlns='${NS.STREAM_MANAGEMENT}' h='${count}' send-count='${this.flow.sent}'/>`;
     throw new StreamError('undefined-condition', 'More was acknowledged than sent', application);

@@ -45,6 +45,8 @@ export interface PathLimits {
 /** Parcels of a backlog that are marked as handed out by one write. */
 const MARK_AHEAD = 200;
 const STANZA_OVERHEAD_BYTES = 200;
+/** How long a server that had opened a stream has to come back and resume it, before we open one. */
+const RESUMPTION_PATIENCE_MS = 15_000;
 
 /**
  * The one way from a domain of ours to a domain elsewhere (RFC 6120 10.1): everything leaves in the order in which it came,
@@ -61,6 +63,8 @@ export class DomainPath implements ParcelOwner {
   /** Parcels that are being stored and have not been handed over. */
   #reserved = 0;
   #carrier: Carrier | undefined;
+  /** When there was a carrier last, monotonic milliseconds. */
+  #carriedAt = -Infinity;
   #isConnecting = false;
   #bytes = 0;
 
@@ -271,6 +275,7 @@ export class DomainPath implements ParcelOwner {
   carrierEnded(carrier: Carrier): void {
     if (this.#carrier !== carrier) return;
     this.#carrier = undefined;
+    this.#carriedAt = this.#context.clock.monotonic();
     // Not in the middle of whatever ended the stream.
     setImmediate(() => this.#goOn());
   }
@@ -315,10 +320,7 @@ export class DomainPath implements ParcelOwner {
     if (this.#outbox.isMarking || this.#context.isStopping()) return;
     if (this.#carrier === undefined) {
       if (this.#isConnecting || !this.#retries.isDue) return;
-      // What a broken stream left may be had by resuming it, though nothing follows.
-      const isWanted =
-        this.#queue.some(({ isReady }) => isReady) || (this.#out > 0 && this.#context.isResumable(this.pair));
-      if (!isWanted) return;
+      if (!this.#queue.some(({ isReady }) => isReady) && !this.#mustSettle()) return;
       this.#isConnecting = true;
       this.#context.connect(this);
       return;
@@ -347,6 +349,14 @@ export class DomainPath implements ParcelOwner {
     this.#context.log.debug({ ...this.pair, stanzas: tooLarge.length }, 'too large for another server');
     // XEP-0478 3
     this.#return(tooLarge, new StanzaError('policy-violation', `${this.pair.remote} takes no stanza of this size`));
+  }
+
+  /** Whether what a broken stream left needs another one, though nothing follows. */
+  #mustSettle(): boolean {
+    if (this.#out === 0) return false;
+    const { clock } = this.#context;
+    // Its server may have forgotten it in a crash: then it never comes, and a stream of ours ends the doubt.
+    return this.#context.isResumable(this.pair) || clock.monotonic() - this.#carriedAt >= RESUMPTION_PATIENCE_MS;
   }
 
   /** The stream, while it takes something; sending may end it. */

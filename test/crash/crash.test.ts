@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { freePort } from '../support/free-ports.ts';
 import { PEOPLE, playMixedLoad, type RunReport } from './mixed-load.ts';
-import { freePort, makeAccounts, ServerProcess } from './server-process.ts';
+import { makeAccounts, ServerProcess } from './server-process.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const KILLS = Number(process.env['POSTHORN_CRASH_KILLS'] ?? 200);

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { freePort } from '../support/free-ports.ts';
 import { TestClient } from '../support/test-client.ts';
-import { freePort, makeAccounts, PASSWORD, ServerProcess, type ServerProcessOptions } from './server-process.ts';
+import { makeAccounts, PASSWORD, ServerProcess, type ServerProcessOptions } from './server-process.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAIN = join(ROOT, 'dist/server/main.js');

@@ -2,13 +2,14 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureCertificates } from '../../certs/make-certs.ts';
 import { openStorage } from '../../storage/storage.ts';
+import { freePort } from '../support/free-ports.ts';
 import { silentLog } from '../support/silent-log.ts';
 import { archived } from './archives.ts';
 import { ChatClient } from './chat-client.ts';
 import { FederatedHistory } from './federated-history.ts';
 import type { ReceivedMessage } from './history.ts';
 import { Random } from './random.ts';
-import { freePort, makeAccounts, ServerProcess } from './server-process.ts';
+import { makeAccounts, ServerProcess } from './server-process.ts';
 
 const PEOPLE: Readonly<Record<string, string>> = {
   juliet: 'capulet.example',

@@ -1,12 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PeerChoice, StartPeer } from './peer.ts';
-import { freePorts, PeerProcess } from './peer-process.ts';
+import { freePorts } from '../support/free-ports.ts';
+import { PeerProcess } from './peer-process.ts';
 
 /** Debian's ejabberd: its release started by `erl` as ejabberdctl does, in the foreground and without distribution. */
 export const startEjabberd: StartPeer = async (choice) => {
   const { directory, address, dnsPort } = choice;
-  const [clientPort = 0, serverPort = 0, directTlsPort = 0] = await freePorts(address, 3);
+  const [clientPort = 0, serverPort = 0, directTlsPort = 0] = await freePorts(3, address);
   const spool = join(directory, 'spool');
   mkdirSync(spool, { recursive: true });
   const config = join(directory, 'ejabberd.yml');

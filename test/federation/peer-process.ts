@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 
 const DEADLINE_MS = 60_000;
 const POLL_MS = 50;
@@ -61,18 +61,6 @@ export class PeerProcess {
   log(): string {
     return this.#output;
   }
-}
-
-/** Ports of an address that nobody uses now. */
-export async function freePorts(address: string, count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    await new Promise<void>((resolve) => server.listen(0, address, resolve));
-    ports.push((server.address() as AddressInfo).port);
-  }
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 function listens(at: { readonly host: string; readonly port: number }): Promise<boolean> {

@@ -1,12 +1,13 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PeerChoice, StartPeer } from './peer.ts';
-import { freePorts, PeerProcess } from './peer-process.ts';
+import { freePorts } from '../support/free-ports.ts';
+import { PeerProcess } from './peer-process.ts';
 
 /** Debian's Prosody in the foreground, on one loopback address. */
 export const startProsody: StartPeer = async (choice) => {
   const { directory, address, domain, users, password } = choice;
-  const [clientPort = 0, serverPort = 0, directTlsPort = 0] = await freePorts(address, 3);
+  const [clientPort = 0, serverPort = 0, directTlsPort = 0] = await freePorts(3, address);
   const certificates = join(directory, 'certificates');
   mkdirSync(certificates, { recursive: true });
   copyFileSync(choice.certificateFile, join(certificates, `${domain}.crt`));

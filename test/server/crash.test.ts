@@ -1,24 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { deriveCredentials } from '../../server/sasl/scram-keys.ts';
 import { openStorage } from '../../storage/storage.ts';
+import { freePort } from '../support/free-ports.ts';
 import { TestClient } from '../support/test-client.ts';
 
 const MAIN = new URL('../../server/main.ts', import.meta.url).pathname;
 const MESSAGES = 1000;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 describe('kill -9', () => {
   let directory: string;

@@ -20,6 +20,8 @@ describe('the path to another domain', () => {
   const ask = (id: string): Promise<void> =>
     stage.juliet.send(`<iq to='montague.example' type='get' id='${id}'><ping xmlns='urn:xmpp:ping'/></iq>`);
 
+  const questionsIn = (bytes: string): number => bytes.split(`<r xmlns='urn:xmpp:sm:3'/>`).length - 1;
+
   it('sends in order what waited and what follows, and forgets it once the other server has it', async () => {
     await open();
     await say(1);
@@ -31,14 +33,19 @@ describe('the path to another domain', () => {
     peer.send(`<enabled xmlns='urn:xmpp:sm:3'/>`);
     await stage.stage.settle();
     await say(3);
-    const order = [...peer.connection.take().matchAll(/<(?:message|iq) [^>]*id='([mq]\d)'/g)].map(([, id]) => id);
+    const written = peer.connection.take();
+    const order = [...written.matchAll(/<(?:message|iq) [^>]*id='([mq]\d)'/g)].map(([, id]) => id);
     expect(order).to.deep.equal(['m1', 'q1', 'm2', 'm3']);
     expect(await stage.stored()).to.equal(3);
-    await stage.pass(1);
-    await peer.until(/<r xmlns='urn:xmpp:sm:3'\/>/);
+    expect(questionsIn(written), 'one question at a time').to.equal(1);
     peer.send(`<a xmlns='urn:xmpp:sm:3' h='3'/>`);
     expect(await stage.stored()).to.equal(1);
+    expect(questionsIn(peer.connection.take()), 'at once, where something is open').to.equal(1);
+    peer.send(`<a xmlns='urn:xmpp:sm:3' h='3'/>`);
+    await stage.stage.settle();
+    expect(questionsIn(peer.connection.take()), 'not again after an answer without news').to.equal(0);
     await stage.pass(1);
+    expect(questionsIn(peer.connection.take()), 'but with time').to.equal(1);
     peer.send(`<a xmlns='urn:xmpp:sm:3' h='4'/>`);
     expect(await stage.stored()).to.equal(0);
     expect(stage.errors()).to.deep.equal([]);

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { expect } from 'chai';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import { shardRange } from '../../../storage/keys.ts';
 import type { Entry, Range } from '../../../storage/ordered-store.ts';
 import { Verona, type ServerChoice, type ServerInPlay } from '../../support/federated-servers.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import type { TestClient } from '../../support/test-client.ts';
 
 describe('two servers', () => {
@@ -107,7 +108,7 @@ describe('two servers', () => {
   });
 
   it('hear nobody before they have taken up what waits since the last run', async () => {
-    const ports = [await freePort(), await freePort()];
+    const ports = await freePorts(2);
     const answered: boolean[] = [];
     class ListeningStore extends MemoryStore {
       override async page(range: Range, limit: number): Promise<readonly Entry[]> {
@@ -163,15 +164,6 @@ describe('two servers', () => {
     expect(await romeo.until(/<message [^>]*id='in'.*?<\/message>/s)).to.include(`type='error'`);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function isAnswering(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');

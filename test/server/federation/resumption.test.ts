@@ -136,6 +136,24 @@ describe('resumption between servers (XEP-0198 5)', () => {
     expect(stage.errors()).to.deep.equal([]);
   });
 
+  it('is not waited for without end where the other server has forgotten the stream that it had opened', async () => {
+    await open();
+    const peer = await bidirectional();
+    await enable(peer);
+    await say(1);
+    expect(await stage.sent(peer)).to.deep.equal(['m1']);
+    peer.connection.close(new Error('ECONNRESET'));
+    await stage.pass(14);
+    expect(stage.errors()).to.deep.equal([]);
+    await stage.pass(2);
+    const own = await stage.nextDialed();
+    await own.accept();
+    await stage.stage.settle();
+    expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
+    expect(await stage.sent(own)).to.deep.equal([]);
+    expect(await stage.stored()).to.equal(0);
+  });
+
   it('comes before what waits for a stream for both directions', async () => {
     await open();
     const peer = await bidirectional();
