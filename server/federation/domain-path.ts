@@ -213,6 +213,7 @@ export class DomainPath implements ParcelOwner {
     this.#isConnecting = false;
     this.#retries.succeeded();
     this.#carrier = carrier;
+    carrier.carry(this);
     this.#goOn();
   }
 

@@ -49,6 +49,8 @@ export interface Carrier {
   readonly isCongested: boolean;
   /** The largest stanza it takes (XEP-0478). */
   readonly maxBytes: number;
+  /** Takes on an owner, who hears from now on when there is room again, and when it is over. */
+  carry(owner: ParcelOwner): void;
   send(parcel: Parcel): void;
 }
 

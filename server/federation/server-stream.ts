@@ -8,7 +8,7 @@ import type { Connection, ConnectionListener } from '../streams/connection.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { connectionProblem } from './failure-words.ts';
 import type { FederationContext } from './federation-context.ts';
-import type { Carrier, Parcel } from './parcel.ts';
+import type { Carrier, Parcel, ParcelOwner } from './parcel.ts';
 import { ProvedPairs } from './proved-pairs.ts';
 import { acceptStanza } from './server-stanza.ts';
 import { StreamClosing } from './stream-closing.ts';
@@ -174,6 +174,10 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
 
   get isCongested(): boolean {
     return this.#output.isCongested;
+  }
+
+  carry(owner: ParcelOwner): void {
+    this.#output.tell(owner);
   }
 
   send(parcel: Parcel): void {

@@ -32,8 +32,12 @@ export class StreamOutput {
     return this.#wasCongested;
   }
 
-  write({ stanza, owner }: Parcel): void {
+  /** Tells the owner from now on. */
+  tell(owner: ParcelOwner): void {
     this.#owners.add(owner);
+  }
+
+  write({ stanza }: Parcel): void {
     this.#connection.write(serverBytes(stanza));
     this.#counters.serverStanzasSent[stanza.kind]++;
   }

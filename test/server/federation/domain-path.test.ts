@@ -461,6 +461,20 @@ describe('the path to another domain', () => {
     });
   }
 
+  it('finds another stream where one ended over which it has sent nothing yet', async () => {
+    await open();
+    const opened = stage.federation.open({ local: 'example.com', remote: 'montague.example' });
+    const peer = await stage.nextDialed();
+    await peer.accept();
+    await opened;
+    peer.send('</stream:stream>');
+    peer.connection.close();
+    await say(1);
+    const next = await stage.nextDialed();
+    await next.accept();
+    expect(await stage.sent(next)).to.deep.equal(['m1']);
+  });
+
   it('takes no stanzas from a server it has only sent to', async () => {
     await open({ POSTHORN_S2S_BIDIRECTIONAL: 'false' });
     await say(1);
