@@ -6,6 +6,7 @@ import { contactKey, ownerRange, positionKey, positionRange, restAsPosition } fr
 import { contactOf, decodeEntry, encodeEntry, flagsOf } from './log-entry.ts';
 import type { LogEntry } from './log-entry.ts';
 import type { Cursors, MessageLog } from './message-log.ts';
+import { decodeOmission } from './omissions.ts';
 import { pagesOf } from './ordered-store.ts';
 import type { Entry, Key, Write } from './ordered-store.ts';
 
@@ -126,7 +127,10 @@ export class ArchiveRetention {
           last = whole;
         }
         const end = page.at(-1);
-        if (!piece.hasMore || end === undefined) return removed;
+        if (!piece.hasMore || end === undefined) {
+          if (removed !== undefined) await this.#forgetOmissions(owner, removed.upTo, record.waitingFrom);
+          return removed;
+        }
         after = restAsPosition(end[0]);
       }
     });
@@ -151,6 +155,20 @@ export class ArchiveRetention {
       }
       await this.#access.commit.write(writes);
     });
+  }
+
+  /**
+   * What lies before a removed message needs no record of its own any more: the removal explains it. Those that ended with a
+   * message which stays because it waits are kept.
+   */
+  async #forgetOmissions(owner: string, upTo: number, waitingFrom = Infinity): Promise<void> {
+    for await (const page of pagesOf(this.#access.store, ownerRange('omissions', owner), PIECE_ENTRIES)) {
+      const explained = page.filter(([key, value]) => {
+        const { endedAt } = decodeOmission(key, value);
+        return endedAt <= upTo && endedAt < waitingFrom;
+      });
+      if (explained.length > 0) await this.#access.commit.write(explained.map(([key]) => ({ type: 'delete', key })));
+    }
   }
 
   async #lastRemoval(owner: string): Promise<Removal | undefined> {

@@ -26,6 +26,8 @@
  *   outbox      position, 8 bytes, big endian         -> a stanza for another server (outboxes.ts); owner: our domain,
  *                                                        a slash, the other's domain
  *   outboxMarks nothing                               -> up to which position it may have been sent; owner as above
+ *   omissions   the chat's other side, UTF-8, 0x00,   -> up to which number, from this one on, the log never kept the chat's
+ *               number, 8 bytes                          messages, and why (omissions.ts)
  *
  * No string may contain U+0000. Numbers are safe integers, never negative.
  */
@@ -55,9 +57,13 @@ export const TABLES = {
   unavailable: 15,
   outbox: 16,
   outboxMarks: 17,
+  omissions: 18,
 } as const;
 
 export type Table = keyof typeof TABLES;
+
+/** Tables whose keys name the other side behind the owner, and a number of 8 bytes at the end. */
+type PeerTable = 'contacts' | 'omissions';
 
 /**
  * What goes with an account when it is removed; whoever adds a table of accounts adds it here. `sequences` stay: a chat
@@ -76,6 +82,7 @@ export const OWNER_TABLES: readonly Table[] = [
   'removals',
   'sendKeys',
   'unavailable',
+  'omissions',
   'accounts',
 ];
 
@@ -137,8 +144,17 @@ function writePosition(key: Buffer, position: number): void {
 
 /** The key of one message of a contact in an owner's archive. Throws RangeError as textKey and positionKey do. */
 export function contactKey(owner: string, contact: string, position: number): Key {
-  const key = contactPrefix(owner, contact, POSITION_LENGTH);
-  writePosition(key, position);
+  return peerKey('contacts', owner, contact, position);
+}
+
+/** The key of what an owner's log does not keep of a chat from this number on. Throws RangeError as contactKey does. */
+export function omissionKey(owner: string, peer: string, number: number): Key {
+  return peerKey('omissions', owner, peer, number);
+}
+
+function peerKey(table: PeerTable, owner: string, peer: string, number: number): Key {
+  const key = peerPrefix(table, owner, peer, POSITION_LENGTH);
+  writePosition(key, number);
   return key;
 }
 
@@ -149,30 +165,49 @@ export function contactRange(
   after: number | undefined,
   before: number | undefined,
 ): Range {
-  const from = contactPrefix(owner, contact, 0);
-  const to = Buffer.from(from);
-  to[to.length - 1] = END_OF_OWNER + 1;
+  const { from, to } = peerRange('contacts', owner, contact);
   return {
     from: after === undefined ? from : contactKey(owner, contact, after + 1),
     to: before === undefined ? to : contactKey(owner, contact, before),
   };
 }
 
+/** All that an owner's log does not keep of a chat, what is still going on excepted. */
+export function omissionRange(owner: string, peer: string): Range {
+  return peerRange('omissions', owner, peer);
+}
+
+function peerRange(table: PeerTable, owner: string, peer: string): Range {
+  const from = peerPrefix(table, owner, peer, 0);
+  const to = Buffer.from(from);
+  to[to.length - 1] = END_OF_OWNER + 1;
+  return { from, to };
+}
+
 /** The position at the end of a contact's key. Throws StoreError `corrupt`. */
 export function positionOfContactKey(key: Key): number {
+  return numberOfPeerKey('contacts', key);
+}
+
+/** The number at the end of an omission's key. Throws StoreError `corrupt`. */
+export function numberOfOmissionKey(key: Key): number {
+  return numberOfPeerKey('omissions', key);
+}
+
+function numberOfPeerKey(expected: PeerTable, key: Key): number {
   const { table, rest } = partsOf(key);
   const at = rest.length - POSITION_LENGTH;
-  if (table !== 'contacts' || at < 1 || rest[at - 1] !== END_OF_OWNER) throw corruptKey(key);
+  if (table !== expected || at < 1 || rest[at - 1] !== END_OF_OWNER) throw corruptKey(key);
   return readPosition(key, rest.subarray(at));
 }
 
-function contactPrefix(owner: string, contact: string, restLength: number): Buffer {
-  refuseNul(contact);
-  const contactLength = Buffer.byteLength(contact, 'utf8');
-  const key = ownerPrefix('contacts', owner, contactLength + 1 + restLength);
-  const start = key.length - restLength - 1 - contactLength;
-  key.write(contact, start, 'utf8');
-  key[start + contactLength] = END_OF_OWNER;
+function peerPrefix(table: PeerTable, owner: string, peer: string, restLength: number): Buffer {
+  refuseNul(peer);
+  const peerLength = Buffer.byteLength(peer, 'utf8');
+  const key = ownerPrefix(table, owner, peerLength + 1 + restLength);
+  const start = key.length - restLength - 1 - peerLength;
+  key.write(peer, start, 'utf8');
+  key[start + peerLength] = END_OF_OWNER;
   return key;
 }
 
@@ -253,7 +288,7 @@ export function describeKey(key: Key): string {
     const { table, owner, rest } = partsOf(key);
     const where = owner === '' ? table : `${table} of ${owner}`;
     if (rest.length === 0) return where;
-    if (table === 'contacts') return `${where} at ${positionOfContactKey(key)}`;
+    if (table === 'contacts' || table === 'omissions') return `${where} at ${numberOfPeerKey(table, key)}`;
     return POSITION_TABLES.has(table) ? `${where} at ${restAsPosition(key)}` : `${where}: ${restAsText(key)}`;
   } catch {
     return `key ${Buffer.from(key).toString('hex')}`;

@@ -3,7 +3,7 @@ import { positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
 import { decodeEntry, encodeMessage, flagsOf, stanzaLengthOf } from './log-entry.ts';
 import type { LogEntry, LogPlace } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
-import type { Key, Write } from './ordered-store.ts';
+import type { Key, StoreReader, Write } from './ordered-store.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 export type { LogEntry, LogPlace } from './log-entry.ts';
@@ -85,10 +85,8 @@ export class MessageLog {
   }
 
   /** The positions up to which pending entries are done; 0 if none is. */
-  async cursors(owner: string): Promise<Cursors> {
-    const key = cursorKey(owner);
-    const [value] = await this.#access.store.getMany([key]);
-    return value === undefined ? { cursor: 0, archivedCursor: 0 } : decodeCursors(key, value);
+  cursors(owner: string): Promise<Cursors> {
+    return cursorsOf(this.#access.store, owner);
   }
 
   /** `archivedCursor` says something only where it is the greater. */
@@ -118,6 +116,13 @@ export class MessageLog {
     const last = await this.last(owner);
     return { count, bytes, lastPosition: Math.max(cursor, last?.position ?? 0) };
   }
+}
+
+/** As MessageLog.cursors. */
+export async function cursorsOf(store: StoreReader, owner: string): Promise<Cursors> {
+  const key = cursorKey(owner);
+  const [value] = await store.getMany([key]);
+  return value === undefined ? { cursor: 0, archivedCursor: 0 } : decodeCursors(key, value);
 }
 
 function cursorKey(owner: string): Key {

@@ -1,3 +1,4 @@
+import type { Jid } from '../../stanzas/jid.ts';
 import { keepingOf } from '../../stanzas/processing-hints.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { messageType, type Stanza } from '../../stanzas/stanza.ts';
@@ -71,9 +72,12 @@ export class Acceptance implements RecordedOutcome {
     const message: Recordable = {
       chat: keeping === 'archive' ? chat : undefined,
       sender,
+      absent: sent === undefined && !isForeign && stanza.from!.local !== '' ? stanza.from : undefined,
       key: sent === undefined ? undefined : this.#options.repeats.keyOf(sent, chat),
     };
     return this.#once(message, receipt, () => {
+      // Disabled or removed while the chat's number was read: what is written now would outlive the account.
+      if (account.state !== 'present') throw new StanzaError('service-unavailable');
       // Only now: a message that was kept already is not refused when it is sent again.
       if (fate.kind === 'store' || waits) this.#checkRoom(account, stanza);
       this.#record(account, inbound, message);
@@ -94,7 +98,7 @@ export class Acceptance implements RecordedOutcome {
     }
     const sender = this.#options.currentAccount(session.account);
     const chat = chatOf(sender, stanza, stanza.to!, true);
-    const message: Recordable = { chat, sender, key: this.#options.repeats.keyOf(sent, chat) };
+    const message: Recordable = { chat, sender, absent: undefined, key: this.#options.repeats.keyOf(sent, chat) };
     return this.#once(message, receipt, () => this.#recordSent(sender, sent, message, receipt, way));
   }
 
@@ -214,10 +218,11 @@ export class Acceptance implements RecordedOutcome {
   }
 
   /** Stamp and record: the number, and the message in the logs of both sides, are one batch. */
-  #record(account: Account, { stanza, receipt, sent }: Inbound, { chat, sender, key }: Recordable): void {
+  #record(account: Account, { stanza, receipt, sent }: Inbound, { chat, sender, absent, key }: Recordable): void {
     const { recorder, delivery } = this.#options;
     const recording = recorder.begin(chat);
     const entry = recorder.received(recording, account, stanza, account === sender);
+    if (absent !== undefined && absent.bare !== account.jid.bare) recorder.unsent(recording, absent, 'origin');
     const message = new ReceivedMessage(this, delivery, account, stanza, receipt, entry);
     account.enqueue(message);
     let ownEntry: RecordedPlace | undefined = entry;
@@ -286,6 +291,8 @@ interface Recordable {
   readonly chat: string | undefined;
   /** Its sender, where that is an account of ours. */
   readonly sender: Account | undefined;
+  /** Who it comes from where that is one of ours and none of its sessions sends it: it is in the recipient's log alone. */
+  readonly absent: Jid | undefined;
   /** By what it would be known when it is sent again. */
   readonly key: SendKey | undefined;
 }

@@ -2,6 +2,7 @@ import { NS } from '../../stanzas/namespaces.ts';
 import type { Jid } from '../../stanzas/jid.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { CommitListener, GroupCommit } from '../../storage/group-commit.ts';
+import type { OmissionReason } from '../../storage/omissions.ts';
 import type { LogPlace, MessageLog } from '../../storage/message-log.ts';
 import type { Write } from '../../storage/ordered-store.ts';
 import { chatKey, occupantChatKey } from '../../storage/sequences.ts';
@@ -27,7 +28,8 @@ export interface RecorderOptions {
 export interface Recording {
   /** Microseconds since the epoch. */
   readonly at: number;
-  /** Its number; undefined for what is not counted. */
+  /** What counts it, and its number; undefined for what is not counted. */
+  readonly chat: string | undefined;
   readonly sequence: number | undefined;
   /** The writes of the one side and of the other. */
   one: Write | undefined;
@@ -67,29 +69,40 @@ export class Recorder {
   begin(chat: string | undefined): Recording {
     const sequence = chat === undefined ? undefined : this.#options.sequencer.next(chat);
     const at = Math.floor(this.#options.clock.now() * 1000);
-    return { at, sequence, one: undefined, other: undefined, stanza: undefined, document: '' };
+    return { at, chat, sequence, one: undefined, other: undefined, stanza: undefined, document: '' };
   }
 
   /** The message in the log of who receives it; `isOwn` where the account sent it to itself. */
   received(recording: Recording, account: Account, stanza: Stanza, isOwn: boolean): RecordedPlace {
     const contact = stanza.from!;
-    const archived = this.#mayArchive(recording, account, contact);
+    const position = account.pending.nextPosition(recording.at);
+    const archived = this.#archives(recording, account, contact, position);
     const flags = archived && !isOwn ? RECEIVED : { archived, pending: true, sent: isOwn };
-    return this.#append(recording, account, stanza, contact, flags);
+    return this.#append(recording, account, stanza, contact, position, flags);
   }
 
   /** The message in the log of who sent it, written where it is archived; undefined where the account is gone. */
   sent(recording: Recording, account: Account, stanza: Stanza): RecordedPlace | undefined {
     const contact = stanza.to!;
     // Disabled or removed meanwhile: what is written now would outlive the account.
-    if (account.state !== 'present') return undefined;
-    const isArchived = this.#mayArchive(recording, account, contact);
-    return this.#append(recording, account, stanza, contact, isArchived ? SENT : SENT_UNARCHIVED);
+    if (account.state !== 'present') {
+      this.unsent(recording, account.jid, 'account');
+      return undefined;
+    }
+    const position = account.pending.nextPosition(recording.at);
+    const isArchived = this.#archives(recording, account, contact, position);
+    return this.#append(recording, account, stanza, contact, position, isArchived ? SENT : SENT_UNARCHIVED);
   }
 
-  commit({ one, other }: Recording, listener: CommitListener): void {
-    const { commit } = this.#options;
-    if (one === undefined) commit.add(NOTHING, listener);
+  /** The message is not in the log of who it comes from, an account of ours or what could be one. */
+  unsent({ chat, at }: Recording, { bare }: Jid, reason: OmissionReason): void {
+    if (chat !== undefined) this.#options.sequencer.omitted(chat, bare, at, reason);
+  }
+
+  commit({ one, other, chat }: Recording, listener: CommitListener): void {
+    const { commit, sequencer } = this.#options;
+    // A number is final with its counter also where no log keeps the message.
+    if (one === undefined) commit.add(chat === undefined ? NOTHING : sequencer.counterWrites(chat), listener);
     else commit.add(other === undefined ? [one] : [one, other], listener);
   }
 
@@ -98,6 +111,7 @@ export class Recorder {
     account: Account,
     stanza: Stanza,
     contact: Jid,
+    position: number,
     flags: LogPlace['flags'],
   ): RecordedPlace {
     if (recording.stanza !== stanza) {
@@ -105,7 +119,7 @@ export class Recorder {
       recording.document = stanza.toDocument();
     }
     const place: RecordedPlace = {
-      position: account.pending.nextPosition(recording.at),
+      position,
       flags,
       peer: this.#isOccupant(stanza, contact) ? contact.full : contact.bare,
       sequence: recording.sequence,
@@ -121,9 +135,19 @@ export class Recorder {
   }
 
   /** XEP-0313 5.1.1: what is worth a number is worth archiving, unless its owner does not want it. */
-  #mayArchive({ sequence }: Recording, account: Account, contact: Jid): boolean {
-    if (sequence === undefined || !this.#options.history) return false;
-    return this.#options.pipeline.archiving.every((allows) => allows(account, contact));
+  #archives({ chat }: Recording, account: Account, contact: Jid, position: number): boolean {
+    if (chat === undefined) return false;
+    const { sequencer } = this.#options;
+    const reason = this.#reasonToOmit(account, contact);
+    if (reason === undefined) sequencer.kept(chat, account.jid.bare, position);
+    else sequencer.omitted(chat, account.jid.bare, position, reason);
+    return reason === undefined;
+  }
+
+  #reasonToOmit(account: Account, contact: Jid): OmissionReason | undefined {
+    const { history, pipeline } = this.#options;
+    if (!history) return 'history';
+    return pipeline.archiving.every((allows) => allows(account, contact)) ? undefined : 'preference';
   }
 
   #isOccupant(stanza: Stanza, contact: Jid): boolean {

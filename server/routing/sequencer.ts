@@ -1,9 +1,13 @@
 import type { GroupCommit } from '../../storage/group-commit.ts';
-import type { Sequences } from '../../storage/sequences.ts';
+import { omissionWrite } from '../../storage/omissions.ts';
+import type { OmissionReason, OpenOmission, OpenOmissions } from '../../storage/omissions.ts';
+import type { Write } from '../../storage/ordered-store.ts';
+import { sidesOf, type Sequences } from '../../storage/sequences.ts';
 
 /**
  * Hands out each chat's numbers: 1, 2, 3, ... without gaps. A number is final when the batch that holds it commits; when
- * a batch is refused every number not committed is forgotten, so that the next message gets it instead.
+ * a batch is refused every number not committed is forgotten, so that the next message gets it instead. With its counter a
+ * chat has the numbers that one of its sides does not keep, so that an audit knows them from what was lost.
  */
 export class Sequencer {
   readonly #sequences: Sequences;
@@ -13,6 +17,10 @@ export class Sequencer {
   readonly #last = new Map<string, number>();
   /** The last number given out in the batch that fills, by chat. */
   readonly #given = new Map<string, number>();
+  /** What sides do not keep at the moment, by chat; of the chats that are remembered. */
+  readonly #omissions = new Map<string, OpenOmissions>();
+  /** Omissions that end in the batch that fills. */
+  #ended: Write[] = [];
   /** One load for all who wait for a chat: a second one could bring back a number from before those given out since. */
   readonly #loading = new Map<string, Promise<void>>();
 
@@ -24,10 +32,13 @@ export class Sequencer {
     commit.onRefused(() => {
       this.#last.clear();
       this.#given.clear();
+      this.#omissions.clear();
+      this.#ended = [];
     });
     // One counter for all the numbers a chat has got in a batch.
     commit.onClosing((writes) => {
-      for (const [chat, n] of this.#given) writes.push(...sequences.putWrites(chat, n));
+      if (this.#omissions.size > 0 || this.#ended.length > 0) this.#closeOmitting(writes);
+      else for (const [chat, n] of this.#given) writes.push(...sequences.putWrites(chat, n));
       this.#given.clear();
     });
   }
@@ -51,27 +62,93 @@ export class Sequencer {
    * chat must have been prepared.
    */
   next(chat: string): number {
-    const last = this.#last.get(chat);
-    if (last === undefined) throw new Error('a number of a chat that was not prepared');
-    const n = last + 1;
+    const n = this.#lastOf(chat) + 1;
     this.#last.set(chat, n);
     this.#given.set(chat, n);
     return n;
+  }
+
+  /**
+   * The chat's last number is kept in the log of this side, at this position; in the turn in which it was given. Where
+   * everybody keeps everything this costs nothing.
+   */
+  kept(chat: string, side: string, position: number): void {
+    if (this.#omissions.size === 0) return;
+    const omissions = this.#omissions.get(chat);
+    const place = placeOf(chat, side);
+    const open = omissions?.[place];
+    if (omissions === undefined || open === undefined) return;
+    this.#end(chat, place, open, position);
+    const rest = { ...omissions, [place]: undefined };
+    if (rest.owner === undefined && rest.other === undefined) this.#omissions.delete(chat);
+    else this.#omissions.set(chat, rest);
+  }
+
+  /** As `kept`, where the log does not keep it. The counter says so, and a record of its own once another one is kept. */
+  omitted(chat: string, side: string, position: number, reason: OmissionReason): void {
+    const omissions = this.#omissions.get(chat) ?? NO_OMISSIONS;
+    const place = placeOf(chat, side);
+    const open = omissions[place];
+    if (open?.reason === reason) return;
+    if (open !== undefined) {
+      // Who is not there may be gone for good: nothing is written into what was theirs.
+      if (reason === 'account' || reason === 'origin') return;
+      this.#end(chat, place, open, position);
+    }
+    this.#omissions.set(chat, { ...omissions, [place]: { from: this.#lastOf(chat), reason } });
+  }
+
+  /** What makes the chat's last number final; for a message that leaves no other trace in the store. */
+  counterWrites(chat: string): Write[] {
+    this.#given.delete(chat);
+    return this.#sequences.putWrites(chat, this.#lastOf(chat), this.#omissions.get(chat));
+  }
+
+  /** The counters with what their sides do not keep, and what ended. */
+  #closeOmitting(writes: Write[]): void {
+    for (const [chat, n] of this.#given) {
+      writes.push(...this.#sequences.putWrites(chat, n, this.#omissions.get(chat)));
+      if (!this.#last.has(chat)) this.#omissions.delete(chat); // forgotten meanwhile
+    }
+    writes.push(...this.#ended);
+    this.#ended = [];
+  }
+
+  /** An omission is over with the chat's last number, which belongs to it no more. */
+  #end(chat: string, place: keyof OpenOmissions, { from, reason }: OpenOmission, position: number): void {
+    const sides = sidesOf(chat);
+    const peer = place === 'owner' ? sides.other : sides.owner;
+    const omission = { from, upTo: this.#lastOf(chat) - 1, reason, endedAt: position };
+    this.#ended.push(omissionWrite(sides[place], peer, omission));
+  }
+
+  #lastOf(chat: string): number {
+    const last = this.#last.get(chat);
+    if (last === undefined) throw new Error('a number of a chat that was not prepared');
+    return last;
   }
 
   async #load(chat: string): Promise<void> {
     // A chat that was forgotten may have a number on its way to the disk; behind this flush the store knows it, and none
     // is given out until it has been read.
     await this.#commit.flush();
-    const stored = await this.#sequences.load(chat);
+    const { number, omissions } = await this.#sequences.counter(chat);
     if (this.#last.size >= this.#capacity) this.#forgetOldest();
-    this.#last.set(chat, stored);
+    this.#last.set(chat, number);
+    if (omissions !== undefined) this.#omissions.set(chat, omissions);
   }
 
   #forgetOldest(): void {
     for (const chat of this.#last.keys()) {
       this.#last.delete(chat);
+      if (!this.#given.has(chat)) this.#omissions.delete(chat);
       if (this.#last.size < this.#capacity * 0.9) return;
     }
   }
+}
+
+const NO_OMISSIONS: OpenOmissions = { owner: undefined, other: undefined };
+
+function placeOf(chat: string, side: string): keyof OpenOmissions {
+  return sidesOf(chat).owner === side ? 'owner' : 'other';
 }

@@ -1,6 +1,5 @@
 import { pagesOf, type OrderedStore, type Range, type StoreReader } from '../ordered-store.ts';
 import { checkChat } from './chat-check.ts';
-import type { ArchivingPolicy } from './explanations.ts';
 import { Findings } from './finding.ts';
 import { checkCursors, checkIndex, checkUsage, type OwnerSummary } from './owner-check.ts';
 import type { AuditScope } from './scope.ts';
@@ -8,7 +7,6 @@ import { StoreWalk } from './store-walk.ts';
 
 export interface AuditOptions {
   readonly scope: AuditScope;
-  readonly policy: ArchivingPolicy;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
   readonly report?: ((progress: AuditProgress) => void) | undefined;
@@ -46,7 +44,7 @@ export async function audit(store: OrderedStore, options: AuditOptions): Promise
   }
 }
 
-async function auditView(store: StoreReader, { scope, policy, nowMs, report }: AuditOptions): Promise<AuditResult> {
+async function auditView(store: StoreReader, { scope, nowMs, report }: AuditOptions): Promise<AuditResult> {
   const found = new Findings();
   const walk = new StoreWalk(store, scope, found);
   let entries = 0;
@@ -66,7 +64,7 @@ async function auditView(store: StoreReader, { scope, policy, nowMs, report }: A
     await checkOwner(store, owner, summary, found, nowMs);
   }
   for (const chat of walk.chats.values()) {
-    await guarded(found, chat.key, () => checkChat(chat, { store, accounts: walk.accounts, policy, findings: found }));
+    await guarded(found, chat.key, () => checkChat(chat, { store, accounts: walk.accounts, findings: found }));
     report?.(progress());
   }
   return { ...progress(), found };

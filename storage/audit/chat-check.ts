@@ -1,8 +1,9 @@
 import type { AccountRecord } from '../account-record.ts';
 import type { StoreReader } from '../ordered-store.ts';
-import { sequenceWrites, sidesOf } from '../sequences.ts';
+import { cursorsOf } from '../message-log.ts';
+import { sequenceWrites, sidesOf, type ChatCounter } from '../sequences.ts';
 import type { ChatSide } from './chat-side.ts';
-import { Explanations, type ArchivingPolicy } from './explanations.ts';
+import { Explanations } from './explanations.ts';
 import type { Finding, Findings } from './finding.ts';
 import { SideReader } from './side-reader.ts';
 import { isTombstone } from './stored-message.ts';
@@ -10,8 +11,8 @@ import { isTombstone } from './stored-message.ts';
 /** A chat as the first pass has seen it. */
 export interface Chat {
   readonly key: string;
-  /** Its counter; undefined where there is none. */
-  counter: number | undefined;
+  /** Undefined where there is none. */
+  counter: ChatCounter | undefined;
   /** What the logs of accounts have of it. */
   readonly sides: ChatSide[];
 }
@@ -19,7 +20,6 @@ export interface Chat {
 export interface ChatCheckOptions {
   readonly store: StoreReader;
   readonly accounts: ReadonlyMap<string, AccountRecord>;
-  readonly policy: ArchivingPolicy;
   readonly findings: Findings;
 }
 
@@ -28,7 +28,7 @@ export async function checkChat(chat: Chat, options: ChatCheckOptions): Promise<
   const { findings, accounts } = options;
   const highest = Math.max(0, ...chat.sides.map(({ last }) => last));
   const { owner, other } = sidesOf(chat.key);
-  const counter = chat.counter ?? 0;
+  const counter = chat.counter?.number ?? 0;
   if (counter < highest) {
     const found = chat.counter === undefined ? 'no counter' : `the counter is ${counter}`;
     const side = chat.sides.find(({ last }) => last === highest);
@@ -42,7 +42,7 @@ export async function checkChat(chat: Chat, options: ChatCheckOptions): Promise<
         found,
         expected: `${highest}, the highest number of the chat`,
       },
-      sequenceWrites(chat.key, highest),
+      sequenceWrites(chat.key, highest, chat.counter?.omissions),
     );
   }
   // The order was found wrong entry by entry, and what follows relies on it.
@@ -54,32 +54,34 @@ export async function checkChat(chat: Chat, options: ChatCheckOptions): Promise<
   for (const fault of await compare(chat, owners, last, options)) findings.add(fault);
 }
 
-async function isSound({ sides }: Chat, owners: readonly string[], options: ChatCheckOptions): Promise<boolean> {
+async function isSound(chat: Chat, owners: readonly string[], options: ChatCheckOptions): Promise<boolean> {
+  const { sides } = chat;
   const [one, two] = sides;
   if (one === undefined || sides.length !== owners.length || one.hasMoreGaps) return false;
   if (two !== undefined && !(one.hasNumbersOf(two) && one.checksum.equals(two.checksum))) return false;
   for (const { owner, gaps } of sides) {
     if (gaps.length === 0) continue;
-    const explanations = await explanationsOf(owner, options);
-    if (!gaps.every((gap) => explanations.cover(gap.afterPosition, gap.beforePosition))) return false;
+    const explanations = await explanationsOf(owner, chat, options);
+    if (!gaps.every((gap) => explanations.cover(gap))) return false;
   }
   return true;
 }
 
 async function compare(
-  { key }: Chat,
+  chat: Chat,
   owners: readonly string[],
   last: number,
   options: ChatCheckOptions,
 ): Promise<Omit<Finding, 'isRepairable'>[]> {
-  const { owner, other } = sidesOf(key);
+  const { owner, other } = sidesOf(chat.key);
   const readers: SideReader[] = [];
   for (const each of owners) {
     const account = options.accounts.get(each);
     if (account === undefined) continue;
-    const explanations = await explanationsOf(each, options);
+    const explanations = await explanationsOf(each, chat, options);
+    const { cursor } = await cursorsOf(options.store, each);
     const peer = each === owner ? other : owner;
-    readers.push(new SideReader({ store: options.store, owner: each, peer, account, explanations }));
+    readers.push(new SideReader({ store: options.store, owner: each, peer, account, explanations, cursor }));
   }
   const faults: Omit<Finding, 'isRepairable'>[] = [];
   try {
@@ -122,6 +124,10 @@ function disagreementOf([one, two]: readonly SideReader[], number: number): Omit
   return { ...place, found, expected: 'the same message on both sides' };
 }
 
-function explanationsOf(owner: string, { store, accounts, policy }: ChatCheckOptions): Promise<Explanations> {
-  return Explanations.load(store, owner, accounts.get(owner)!, policy);
+/** Why one side of the chat may lack messages. Rejects with StoreError. */
+function explanationsOf(side: string, { key, counter }: Chat, { store }: ChatCheckOptions): Promise<Explanations> {
+  const { owner, other } = sidesOf(key);
+  const isOwner = side === owner;
+  const open = isOwner ? counter?.omissions?.owner : counter?.omissions?.other;
+  return Explanations.load(store, side, isOwner ? other : owner, open);
 }

@@ -1,46 +1,69 @@
-import type { AccountRecord } from '../account-record.ts';
 import { decodeRemoval, type Removal } from '../archive-record.ts';
-import { ownerRange, textKey } from '../keys.ts';
+import { ownerRange } from '../keys.ts';
+import { omissionsOf, type OpenOmission } from '../omissions.ts';
 import { pagesOf, type StoreReader } from '../ordered-store.ts';
+import type { Gap } from './chat-side.ts';
 
-/** What is archived of who has not said otherwise. */
-export interface ArchivingPolicy {
-  /** Whether every numbered message is kept: history is on, and the default is `always`. */
-  readonly keepsEverything: boolean;
+/** Numbers of a chat, both included. */
+export interface Numbers {
+  readonly from: number;
+  readonly upTo: number;
 }
 
 const PAGE_ENTRIES = 200;
-/** The document with an owner's preferences (XEP-0441). */
-const PREFERENCES = 'archive-preferences';
 
-/** Why one account's log may lack messages. */
+/** Why one account's log may lack messages of one chat. */
 export class Explanations {
-  readonly #isByChoice: boolean;
   readonly #removals: readonly Removal[];
+  /** What the log never kept, in order. */
+  readonly #omissions: readonly Numbers[];
 
-  private constructor(isByChoice: boolean, removals: readonly Removal[]) {
-    this.#isByChoice = isByChoice;
+  private constructor(removals: readonly Removal[], omissions: readonly Numbers[]) {
     this.#removals = removals;
+    this.#omissions = omissions;
   }
 
-  /** Rejects with StoreError. */
+  /**
+   * Rejects with StoreError.
+   *
+   * @param open what the log has not kept of the chat up to its last number
+   */
   static async load(
     store: StoreReader,
     owner: string,
-    { disabled }: AccountRecord,
-    policy: ArchivingPolicy,
+    peer: string,
+    open: OpenOmission | undefined,
   ): Promise<Explanations> {
-    const [preferences] = await store.getMany([textKey('documents', owner, PREFERENCES)]);
     const removals: Removal[] = [];
     for await (const page of pagesOf(store, ownerRange('removals', owner), PAGE_ENTRIES)) {
       for (const [key, value] of page) removals.push(decodeRemoval(key, value));
     }
-    // What was under way when an account was disabled is recorded on the other side alone.
-    return new Explanations(preferences !== undefined || !policy.keepsEverything || disabled, removals);
+    const ended = await omissionsOf(store, owner, peer);
+    return new Explanations(removals, open === undefined ? ended : [...ended, { from: open.from, upTo: Infinity }]);
   }
 
-  /** Whether messages between two positions may be missing. */
-  cover(afterPosition: number, beforePosition: number): boolean {
-    return this.#isByChoice || this.#removals.some(({ from, upTo }) => from < beforePosition && upTo > afterPosition);
+  /** Whether all that is missing between two messages has a reason. */
+  cover({ after, before, afterPosition, beforePosition }: Gap): boolean {
+    if (this.wereRemoved(afterPosition, beforePosition)) return true;
+    return this.notOmitted({ from: after + 1, upTo: before - 1 }).length === 0;
+  }
+
+  /** Whether something between two positions was removed. */
+  wereRemoved(afterPosition: number, beforePosition: number): boolean {
+    return this.#removals.some(({ from, upTo }) => from < beforePosition && upTo > afterPosition);
+  }
+
+  /** What of these numbers should be in the log, or have been. */
+  notOmitted({ from, upTo }: Numbers): readonly Numbers[] {
+    const rest: Numbers[] = [];
+    let next = from;
+    for (const omission of this.#omissions) {
+      if (omission.upTo < next) continue;
+      if (omission.from > upTo) break;
+      if (omission.from > next) rest.push({ from: next, upTo: omission.from - 1 });
+      next = omission.upTo + 1;
+    }
+    if (next <= upTo) rest.push({ from: next, upTo });
+    return rest;
   }
 }

@@ -1,6 +1,6 @@
 import { decodeEntry, type LogEntry } from '../log-entry.ts';
-import { contactKey, positionKey, positionRange, textKey } from '../keys.ts';
-import { decodeCursors } from '../message-log.ts';
+import { contactKey, positionKey, positionRange } from '../keys.ts';
+import { cursorsOf } from '../message-log.ts';
 import { pagesOf, type StoreReader } from '../ordered-store.ts';
 import { bareOf, chatOfEntry, readMessage } from './stored-message.ts';
 
@@ -83,10 +83,8 @@ async function entryOf(store: StoreReader, owner: string, peer: string, number: 
 }
 
 async function sideOf(store: StoreReader, owner: string, { position, peer, flags }: LogEntry): Promise<LoggedSide> {
-  const cursorKey = textKey('cursors', owner);
-  const [row, stored] = await store.getMany([contactKey(owner, bareOf(peer), position), cursorKey]);
-  const { cursor, archivedCursor } =
-    stored === undefined ? { cursor: 0, archivedCursor: 0 } : decodeCursors(cursorKey, stored);
+  const [row] = await store.getMany([contactKey(owner, bareOf(peer), position)]);
+  const { cursor, archivedCursor } = await cursorsOf(store, owner);
   const doneUpTo = flags.archived ? Math.max(cursor, archivedCursor) : cursor;
   return {
     owner,

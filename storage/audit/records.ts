@@ -6,11 +6,12 @@ import { positionOfContactKey, restAsText, type Table } from '../keys.ts';
 import { decodeCursors } from '../message-log.ts';
 import type { Key } from '../ordered-store.ts';
 import { RecordReader } from '../record.ts';
+import { decodeOmission } from '../omissions.ts';
 import { decodeMark, decodeOutboxEntry } from '../outboxes.ts';
 import { decodeHandled, decodeSession } from '../resumptions.ts';
 import { decodeItem, decodeVersion } from '../rosters.ts';
 import { decodeSendKeys } from '../send-keys.ts';
-import { decodeSequence } from '../sequences.ts';
+import { decodeCounter } from '../sequences.ts';
 
 type Read = (key: Key, value: Uint8Array, rest: Uint8Array) => unknown;
 
@@ -28,7 +29,7 @@ const READERS: Readonly<Record<Exclude<Table, 'log'>, Read>> = {
   rosters: (key, value, rest) => (rest.length === 0 ? decodeVersion(key, value) : decodeItem(key, value)),
   cursors: decodeCursors,
   documents: (key, value) => [restAsText(key), decodeDocument(key, value)],
-  sequences: (key, value) => [restAsText(key), decodeSequence(key, value)],
+  sequences: (key, value) => [restAsText(key), decodeCounter(key, value)],
   handled: (key, value) => [restAsText(key), decodeHandled(key, value)],
   sessions: decodeSession,
   contacts: positionOfContactKey,
@@ -39,6 +40,7 @@ const READERS: Readonly<Record<Exclude<Table, 'log'>, Read>> = {
   unavailable: readNumber,
   outbox: decodeOutboxEntry,
   outboxMarks: decodeMark,
+  omissions: decodeOmission,
 };
 
 /** Reads a record only to see whether it can be. Throws StoreError `corrupt`. */

@@ -2,9 +2,8 @@ import type { AccountRecord } from '../account-record.ts';
 import { positionRange } from '../keys.ts';
 import { decodeEntry, type LogEntry } from '../log-entry.ts';
 import { pagesOf, type StoreReader } from '../ordered-store.ts';
-import type { Explanations } from './explanations.ts';
+import type { Explanations, Numbers } from './explanations.ts';
 import type { Finding } from './finding.ts';
-import { readMessage } from './stored-message.ts';
 
 const PAGE_ENTRIES = 200;
 
@@ -22,6 +21,8 @@ export interface SideReaderOptions {
   readonly peer: string;
   readonly account: AccountRecord;
   readonly explanations: Explanations;
+  /** Up to this position everything in the log was delivered. */
+  readonly cursor: number;
 }
 
 /** Reads one side of a chat in the order of its numbers, and gathers what is missing without a reason. */
@@ -50,9 +51,12 @@ export class SideReader {
     this.head = next.done === true ? undefined : next.value;
   }
 
-  /** These numbers are not here; `other` is the message as the other side has it. */
+  /** These numbers are not here; `other` is the message as the other side has it, where they are one number. */
   missing(from: number, upTo: number, other?: LogEntry): void {
-    if (this.#isExplained(other)) return;
+    for (const numbers of this.#unexplained({ from, upTo }, other)) this.#miss(numbers, other);
+  }
+
+  #miss({ from, upTo }: Numbers, other: LogEntry | undefined): void {
     if (this.#run?.upTo === from - 1) {
       this.#run.upTo = upTo;
       return;
@@ -82,14 +86,14 @@ export class SideReader {
     await this.#entries.return(undefined);
   }
 
-  #isExplained(other: LogEntry | undefined): boolean {
-    const { explanations, account } = this.#options;
-    if (explanations.cover(this.#lastPosition, this.head?.position ?? Infinity)) return true;
-    if (other === undefined) return false;
+  #unexplained(numbers: Numbers, other: LogEntry | undefined): readonly Numbers[] {
+    const { explanations, account, cursor } = this.#options;
+    if (explanations.wereRemoved(this.#lastPosition, this.head?.position ?? Infinity)) return [];
     // An account that was removed and made again has nothing from before.
-    if (other.position < account.createdAt * 1000) return true;
-    // What the server sends for somebody, as "posthorn send" does, left no session and is in the recipient's log alone.
-    return !other.flags.sent && !(readMessage(other).from ?? '').includes('/');
+    if (other !== undefined && other.position < account.createdAt * 1000) return [];
+    // What is not kept stays until it is delivered, and everything behind the cursor waits.
+    if (other?.flags.sent === true && this.#lastPosition > cursor) return [numbers];
+    return explanations.notOmitted(numbers);
   }
 
   async *#read(): AsyncGenerator<LogEntry> {

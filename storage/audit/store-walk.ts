@@ -14,7 +14,7 @@ import { contactOf as contactOfEntry, decodeEntry, flagsOf } from '../log-entry.
 import { decodeCursors } from '../message-log.ts';
 import type { Entry, Key, StoreReader } from '../ordered-store.ts';
 import { decodeSendKeys, type StoredSendKey } from '../send-keys.ts';
-import { chatKey, decodeSequence, occupantChatKey } from '../sequences.ts';
+import { chatKey, decodeCounter, occupantChatKey } from '../sequences.ts';
 import type { Chat } from './chat-check.ts';
 import { ChatSide } from './chat-side.ts';
 import type { Findings } from './finding.ts';
@@ -77,9 +77,9 @@ export class StoreWalk {
     const { table, owner, rest } = parts;
     if (table === 'accounts') this.accounts.set(owner, decodeAccount(key, value));
     if (table === 'sequences') {
-      const number = decodeSequence(key, value);
+      const counter = decodeCounter(key, value);
       const other = restAsText(key);
-      if (this.#scope.hasChat(owner, other)) this.#chat(chatOfCounter(owner, other)).counter = number;
+      if (this.#scope.hasChat(owner, other)) this.#chat(chatOfCounter(owner, other)).counter = counter;
       return;
     }
     if (!this.#scope.hasOwner(owner) && !(table === 'log' && this.#scope.mayHavePeers)) return;

@@ -92,8 +92,7 @@ async function archiveViolations(directory: string, history: History): Promise<s
       }
       found.push(...history.archiveViolations(name, archive));
     }
-    const policy = { keepsEverything: true };
-    let state = storage.audits.begin({ scope: WHOLE_STORE, policy, nowMs: Date.now() });
+    let state = storage.audits.begin({ scope: WHOLE_STORE, nowMs: Date.now() });
     for (; state.state === 'running'; state = storage.audits.last ?? state) await pause(STEP_MS);
     if (state.state === 'failed') found.push(`audit: ${state.problem ?? 'failed'}`);
     found.push(...state.described.map((finding) => `audit: ${JSON.stringify(finding)}`));

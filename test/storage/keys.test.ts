@@ -52,6 +52,7 @@ describe('the key layout', () => {
       unavailable: 15,
       outbox: 16,
       outboxMarks: 17,
+      omissions: 18,
     });
   });
 

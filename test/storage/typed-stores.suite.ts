@@ -2,7 +2,16 @@ import { expect } from 'chai';
 import { AccountExistsError, AccountUnknownError } from '../../storage/accounts.ts';
 import type { Account, AccountRecord, ScramKeys } from '../../storage/accounts.ts';
 import { DocumentLimitError } from '../../storage/documents.ts';
-import { contactKey, OWNER_TABLES, ownerRange, positionKey, shardOf, textKey } from '../../storage/keys.ts';
+import {
+  contactKey,
+  omissionKey,
+  OWNER_TABLES,
+  ownerRange,
+  positionKey,
+  shardOf,
+  textKey,
+} from '../../storage/keys.ts';
+import { omissionsOf, omissionWrite } from '../../storage/omissions.ts';
 import type { LogEntry } from '../../storage/message-log.ts';
 import { StoreError } from '../../storage/ordered-store.ts';
 import type { Key, OrderedStore } from '../../storage/ordered-store.ts';
@@ -604,7 +613,48 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         const chat = chatKey(ROMEO, JULIET);
         await storage.commit.write(storage.sequences.putWrites(chat, 42));
         const read = (): Promise<unknown> => storage.sequences.load(chat);
-        await expectEveryCutCorrupt(textKey('sequences', JULIET, ROMEO), `sequences of ${JULIET}: ${ROMEO}`, read);
+        const key = textKey('sequences', JULIET, ROMEO);
+        await expectEveryCutCorrupt(key, `sequences of ${JULIET}: ${ROMEO}`, read);
+        const omissions = { owner: { from: 3, reason: 'history' }, other: undefined } as const;
+        await storage.commit.write(storage.sequences.putWrites(chat, 42, omissions));
+        await expectEveryCutCorrupt(key, `sequences of ${JULIET}: ${ROMEO}`, read);
+      });
+
+      it('know what their sides have not kept since, and why', async () => {
+        const chat = chatKey(ROMEO, JULIET);
+        for (const omissions of [
+          { owner: { from: 3, reason: 'preference' }, other: { from: 42, reason: 'origin' } },
+          { owner: undefined, other: { from: 1, reason: 'account' } },
+        ] as const) {
+          await storage.commit.write(storage.sequences.putWrites(chat, 42, omissions));
+          expect(await storage.sequences.counter(chat)).to.deep.equal({ number: 42, omissions });
+        }
+        await storage.commit.write(storage.sequences.putWrites(chat, 43));
+        expect(await storage.sequences.counter(chat)).to.deep.equal({ number: 43, omissions: undefined });
+      });
+    });
+
+    describe('omissions', () => {
+      const omission = { from: 3, upTo: 300, reason: 'preference', endedAt: 1_700_000_000_000_000 } as const;
+      const occupant = 'balcony@rooms.example/the nurse';
+
+      it('are of one owner and chat, in the order of their numbers', async () => {
+        const others = { ...omission, from: 256, reason: 'history' } as const;
+        await storage.commit.write([
+          omissionWrite(JULIET, ROMEO, others),
+          omissionWrite(JULIET, ROMEO, omission),
+          omissionWrite(JULIET, NURSE, omission),
+          omissionWrite(JULIET, occupant, omission),
+        ]);
+        expect(await omissionsOf(store, JULIET, ROMEO)).to.deep.equal([omission, others]);
+        expect(await omissionsOf(store, JULIET, occupant)).to.deep.equal([omission]);
+        expect(await omissionsOf(store, ROMEO, JULIET)).to.deep.equal([]);
+      });
+
+      it('do not believe the disk', async () => {
+        await storage.commit.write([omissionWrite(JULIET, ROMEO, omission)]);
+        const read = (): Promise<unknown> => omissionsOf(store, JULIET, ROMEO);
+        await expectEveryCutCorrupt(omissionKey(JULIET, ROMEO, 3), `omissions of ${JULIET} at 3`, read);
       });
     });
 
@@ -770,6 +820,7 @@ async function fill(storage: Storage, owner: string): Promise<void> {
       stanza: '<message/>',
     }),
     { type: 'put', key: contactKey(owner, ROMEO, 2000), value: Uint8Array.of() },
+    omissionWrite(owner, ROMEO, { from: 1, upTo: 2, reason: 'preference', endedAt: 1 }),
     ...(['archives', 'removals', 'sendKeys'] as const).map((table) => ({
       type: 'put' as const,
       key: positionKey(table, owner, 1),

@@ -104,14 +104,12 @@ function renderDelivery({ owner, isDelivered, unacknowledgedBy }: AuditedMessage
 
 /** How a part of the store is audited. Throws CommandError for what is no address of ours. */
 export function auditOptions({ account, chat }: AuditedPart, config: Config, nowMs: number): AuditOptions {
-  const keepsEverything = config.messages.history !== 'off' && config.archive.default === 'always';
-  const options = { policy: { keepsEverything }, nowMs };
   if (chat !== undefined) {
     const [one, other] = chat.map((jid) => parseAddress(jid).full);
-    return { ...options, scope: chatScope(one ?? '', other ?? '') };
+    return { nowMs, scope: chatScope(one ?? '', other ?? '') };
   }
   const scope = account === undefined ? WHOLE_STORE : accountScope(accountAddress(account, config));
-  return { ...options, scope };
+  return { nowMs, scope };
 }
 
 export function renderAudit({ state, entries, accounts, chats, findings, described, problem }: AuditState): string {

@@ -84,6 +84,16 @@ describe('the record of a message', () => {
     expect(await logOf(ROMEO)).to.deep.equal([]);
   });
 
+  it('is nowhere where the recipient is disabled or removed while the chat is looked up', async () => {
+    await begin();
+    stage.put(juliet.session, `<message to='${ROMEO}' type='chat'><body>one</body></message>`);
+    romeo.session.account.state = 'disabled';
+    await stage.settle();
+    expect(juliet.take().join('')).to.include('service-unavailable');
+    expect([...(await logOf(JULIET)), ...(await logOf(ROMEO))]).to.deep.equal([]);
+    expect(await stage.storage.sequences.load(`${JULIET} ${ROMEO}`)).to.equal(0);
+  });
+
   it('leaves the log once it is delivered where it is not archived, and only then', async () => {
     await begin();
     await juliet.send(`<message to='${ROMEO}' type='chat'><body>one</body></message>`);

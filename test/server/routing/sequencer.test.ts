@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Sequencer } from '../../../server/routing/sequencer.ts';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
+import { omissionsOf } from '../../../storage/omissions.ts';
 import { StoreError, type Key, type Write } from '../../../storage/ordered-store.ts';
 import { storageOver, type Storage } from '../../../storage/storage.ts';
 
@@ -103,6 +104,39 @@ describe('the sequencer', () => {
     expect([first.n, second.n, third.n, (await give()).n]).to.deep.equal([1, 1, 1, 2]);
     await Promise.all([first.committed, second.committed, third.committed]);
     expect((await give('lobby@example.com')).n).to.equal(2);
+  });
+
+  it('remembers what a side does not keep, also of a chat that is forgotten with a number on its way', async () => {
+    const [JULIET, ROMEO] = CHAT.split(' ') as [string, string];
+    await reading(sequencer.prepare(CHAT)!);
+    await give('lobby@example.com');
+    const garden = sequencer.prepare('garden@example.com')!; // capacity is 2
+    while (store.reads.length === 0) await turn();
+    const first = await give();
+    sequencer.omitted(CHAT, JULIET, 10, 'preference');
+    sequencer.kept(CHAT, ROMEO, 11);
+    store.reads.shift()!();
+    await garden;
+    await first.committed;
+    const open = { from: 1, reason: 'preference' as const };
+    expect(await reading(storage.sequences.counter(CHAT))).to.deep.equal({
+      number: 1,
+      omissions: { owner: open, other: undefined },
+    });
+    await (
+      await give()
+    ).committed;
+    store.failsWriting = true;
+    const refused = await give();
+    sequencer.kept(CHAT, JULIET, 12);
+    await refused.committed.catch(() => undefined);
+    store.failsWriting = false;
+    expect(await omissionsOf(store, JULIET, ROMEO), 'ended with a message that was refused').to.deep.equal([]);
+    const third = await give();
+    sequencer.kept(CHAT, JULIET, 13);
+    await third.committed;
+    expect(await omissionsOf(store, JULIET, ROMEO)).to.deep.equal([{ ...open, upTo: 2, endedAt: 13 }]);
+    expect(await reading(storage.sequences.counter(CHAT))).to.deep.equal({ number: 3, omissions: undefined });
   });
 
   it('tells all who wait when the store cannot be read, and reads again for the next', async () => {

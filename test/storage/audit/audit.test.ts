@@ -18,8 +18,8 @@ describe('an audit', () => {
   let juliet: Actor;
   let romeo: Actor;
 
-  async function found(scope: AuditScope = WHOLE_STORE, keepsEverything = true) {
-    const result = await audit(store, { scope, policy: { keepsEverything }, nowMs: stage.clock.now() });
+  async function found(scope: AuditScope = WHOLE_STORE) {
+    const result = await audit(store, { scope, nowMs: stage.clock.now() });
     return result.found.described;
   }
 
@@ -141,7 +141,7 @@ describe('an audit', () => {
     ]);
     expect(await faults()).to.have.members([`index ${ROMEO}`, `index ${ROMEO}`, `usage ${ROMEO}`, `counter ${JULIET}`]);
     const before = await stage.storage.log.page(ROMEO, { limit: 100 });
-    const options = { scope: WHOLE_STORE, policy: { keepsEverything: true }, nowMs: stage.clock.now() };
+    const options = { scope: WHOLE_STORE, nowMs: stage.clock.now() };
     const { mended, left } = await stage.storage.audits.repair(options);
     expect(mended).to.have.lengthOf(4);
     expect(left).to.include({ findings: 0, repaired: 4 });

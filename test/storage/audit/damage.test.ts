@@ -199,7 +199,7 @@ describe('planted damage', () => {
     it(`${name}: ${fault}, ${isMended ? 'mended' : 'not mended'}`, async () => {
       const store = new MemoryStore();
       const talk = await talkOver(store);
-      const options = { scope: WHOLE_STORE, policy: { keepsEverything: true }, nowMs: talk.stage.clock.now() };
+      const options = { scope: WHOLE_STORE, nowMs: talk.stage.clock.now() };
       expect((await audit(store, options)).found.described, 'before').to.deep.equal([]);
       await store.write(await plant(talk));
       const { described } = (await audit(store, options)).found;
@@ -220,7 +220,7 @@ describe('planted damage', () => {
     const store = new MemoryStore();
     const { stage, log } = await talkOver(store);
     await store.write(stage.storage.log.cursorWrites(ROMEO, stage.clock.now() * 1000 + 3 * DAY_US));
-    const options = { scope: WHOLE_STORE, policy: { keepsEverything: true }, nowMs: stage.clock.now() };
+    const options = { scope: WHOLE_STORE, nowMs: stage.clock.now() };
     await stage.storage.audits.repair(options);
     expect(await stage.storage.log.cursors(ROMEO)).to.deep.equal({ cursor: log.at(-1)?.position, archivedCursor: 0 });
     const next = await Stage.open([], { store, clock: stage.clock });

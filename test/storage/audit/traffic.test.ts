@@ -42,7 +42,7 @@ class Play {
   }
 
   async found(store = this.#store): Promise<readonly Finding[]> {
-    const options = { scope: WHOLE_STORE, policy: { keepsEverything: true }, nowMs: this.stage.clock.now() };
+    const options = { scope: WHOLE_STORE, nowMs: this.stage.clock.now() };
     return (await audit(store, options)).found.described;
   }
 
