@@ -5,7 +5,7 @@
  */
 
 // Matches only what a one-byte string must escape or convert; most protocol text has neither.
-const NEEDS_ESCAPE = /[&<>'"]/;
+const NEEDS_ESCAPE = /[&<>\r]/;
 const NEEDS_ATTRIBUTE_ESCAPE = /[&<>'"\t\n\r]/;
 const ASCII = /^[\x00-\x7f]*$/;
 
@@ -22,10 +22,11 @@ export function fromByteString(bytes: string): string {
 /** Escapes text for character data. */
 export function escapeText(text: string): string {
   if (!NEEDS_ESCAPE.test(text)) return text;
-  return text.replace(/[&<>]/g, (character) => (character === '&' ? '&amp;' : character === '<' ? '&lt;' : '&gt;'));
+  // XML 1.0 2.11: a carriage return that is written literally would come back as a line feed
+  return text.replace(/[&<>\r]/g, (character) => ESCAPES[character] ?? character);
 }
 
-const ATTRIBUTE_ESCAPES: Readonly<Record<string, string>> = {
+const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',
   '>': '&gt;',
@@ -40,7 +41,7 @@ const ATTRIBUTE_ESCAPES: Readonly<Record<string, string>> = {
 /** Escapes text for an attribute value in either kind of quotes. */
 export function escapeAttribute(text: string): string {
   if (!NEEDS_ATTRIBUTE_ESCAPE.test(text)) return text;
-  return text.replace(/[&<>'"\t\n\r]/g, (character) => ATTRIBUTE_ESCAPES[character] ?? character);
+  return text.replace(/[&<>'"\t\n\r]/g, (character) => ESCAPES[character] ?? character);
 }
 
 const PLAIN_ATTRIBUTE = /^[\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]*$/; // printable ASCII without " & ' < >

@@ -1,6 +1,7 @@
 import { attributeValue } from './byte-string.ts';
 import type { Child } from './frame.ts';
 import { NS } from './namespaces.ts';
+import { rawAttributes, type RawAttribute } from './raw-attributes.ts';
 
 /*
  * Re-scoping between the content namespaces (RFC 6120 4.8.3). Inside the server every stanza is of jabber:client. What
@@ -45,8 +46,6 @@ interface Edit {
   readonly text: string;
 }
 
-/** An attribute where the one before it has ended. Sticky: what a stranger may send is gone through once. */
-const ATTRIBUTE = /\s+([^\s=]+)\s*=\s*(?:'([^']*)'|"([^"]*)")/y;
 const NAME_END = /[\s/]|$/;
 
 /** Finds the default namespace declarations of one namespace in verified bytes. */
@@ -83,15 +82,8 @@ function declarations(bytes: string, from: string, to: string, onlyOwn: boolean)
 }
 
 /** The value of `xmlns` as it is written in a start tag, and where. */
-function defaultNamespace(startTag: string): { readonly value: string; readonly start: number } | undefined {
-  ATTRIBUTE.lastIndex = startTag.search(NAME_END);
-  for (;;) {
-    const found = ATTRIBUTE.exec(startTag);
-    if (found === null) return undefined;
-    const [whole, name, single, double] = found;
-    const value = single ?? double ?? '';
-    if (name === 'xmlns') return { value, start: found.index + whole.length - 1 - value.length };
-  }
+function defaultNamespace(startTag: string): RawAttribute | undefined {
+  return rawAttributes(startTag, startTag.search(NAME_END)).find(({ name }) => name === 'xmlns');
 }
 
 /** Index of the `>` that ends the tag at `start`; one inside quotes does not. */

@@ -1,5 +1,7 @@
 import { attributeValue, escapeAttribute, escapeText, fromByteString, textValue, toByteString } from './byte-string.ts';
 import { NS } from './namespaces.ts';
+import { rawAttributes } from './raw-attributes.ts';
+import { Scope } from './scope.ts';
 
 /** What an element may contain: elements and text. */
 export type Node = Element | string;
@@ -79,29 +81,15 @@ export function element(name: string, namespace: string, attributes?: Attributes
   return new Element(name, namespace, attributes, nodes);
 }
 
-/** The namespaces in scope where an element begins: the default one under '', the others under their prefix. */
-export type Scope = Readonly<Record<string, string>>;
-
-const DECLARATION = /\sxmlns(?::([^\s=]+))?\s*=\s*(?:'([^']*)'|"([^"]*)")/g;
-const ATTRIBUTE = /\s([^\s=]+)\s*=\s*(?:'([^']*)'|"([^"]*)")/g;
-
-/** Adds to a scope what a start tag (or the `others` of a frame) declares. */
-export function scopeWith(scope: Scope, startTag: string): Scope {
-  if (!startTag.includes('xmlns')) return scope;
-  const inner: Record<string, string> = { ...scope };
-  for (const [, prefix = '', single, double] of startTag.matchAll(DECLARATION)) {
-    inner[prefix] = attributeValue(single ?? double ?? '');
-  }
-  return inner;
-}
+const NO_SCOPE = Scope.of('');
 
 /**
  * Parses one element out of bytes that the scanner has already verified; on anything else the result is unspecified.
  *
  * @param bytes a byte string that begins with the element's start tag
- * @param scope the namespaces in scope around it
+ * @param scope the namespaces in scope around it; none for what stands alone
  */
-export function parseElement(bytes: string, scope: Scope): Element {
+export function parseElement(bytes: string, scope = NO_SCOPE): Element {
   interface Open {
     name: string;
     namespace: string;
@@ -140,19 +128,20 @@ export function parseElement(bytes: string, scope: Scope): Element {
 
   function startElement(startTag: string, outer: Scope): Open {
     const nameEnd = /[\s]/.exec(startTag)?.index ?? startTag.length;
-    const inner = scopeWith(outer, startTag);
+    const inner = outer.within(startTag, nameEnd);
     const [prefix, name] = splitName(startTag.slice(0, nameEnd));
-    const attributes: Record<string, string> = {};
-    for (const [, qualified = '', single, double] of startTag.slice(nameEnd).matchAll(ATTRIBUTE)) {
+    // Without a prototype: `__proto__` is a name like any other.
+    const attributes = Object.create(null) as Record<string, string>;
+    for (const { name: qualified, value } of rawAttributes(startTag, nameEnd)) {
       if (qualified === 'xmlns' || qualified.startsWith('xmlns:')) continue;
       const [attributePrefix, local] = splitName(qualified);
       const key =
         attributePrefix === '' || attributePrefix === 'xml'
-          ? fromQualified(qualified)
-          : `{${inner[attributePrefix] ?? ''}}${local}`;
-      attributes[key] = attributeValue(single ?? double ?? '');
+          ? fromByteString(qualified)
+          : `{${inner.find(attributePrefix) ?? ''}}${local}`;
+      attributes[key] = attributeValue(value);
     }
-    const namespace = prefix === 'xml' ? NS.XML : (inner[prefix] ?? '');
+    const namespace = prefix === 'xml' ? NS.XML : (inner.find(prefix) ?? '');
     return { name, namespace, attributes, nodes: [], scope: inner };
   }
 }
@@ -171,15 +160,12 @@ function tagEnd(bytes: string, start: number): number {
   }
 }
 
+/** The prefix as it is written, '' where there is none, and the local name as text: names hold no references. */
 function splitName(qualified: string): [prefix: string, local: string] {
   const colon = qualified.indexOf(':');
-  if (colon < 0) return ['', fromQualified(qualified)];
-  return [fromQualified(qualified.slice(0, colon)), fromQualified(qualified.slice(colon + 1))];
-}
-
-/** A name holds no references, so decoding its bytes is enough. */
-function fromQualified(name: string): string {
-  return fromByteString(name);
+  return colon < 0
+    ? ['', fromByteString(qualified)]
+    : [qualified.slice(0, colon), fromByteString(qualified.slice(colon + 1))];
 }
 
 function appendText(nodes: Node[], text: string): void {

@@ -1,4 +1,5 @@
 import { attributeValue } from './byte-string.ts';
+import { rawAttributes } from './raw-attributes.ts';
 
 /** A top-level child of a frame: its expanded name and where it lies in the frame's `content`. */
 export interface Child {
@@ -47,13 +48,9 @@ export interface StreamHeader {
   readonly lang: string | undefined;
 }
 
-const ATTRIBUTE = / ([^\s=]+)\s*=\s*(?:'([^']*)'|"([^"]*)")/g;
-
 /** The value of one of `others`' attributes by its qualified name, as text; undefined when absent. */
 export function otherAttribute(frame: Pick<Frame, 'others'>, name: string): string | undefined {
   if (frame.others === '') return undefined;
-  for (const [, found, single, double] of frame.others.matchAll(ATTRIBUTE)) {
-    if (found === name) return attributeValue(single ?? double ?? '');
-  }
-  return undefined;
+  const found = rawAttributes(frame.others).find((attribute) => attribute.name === name);
+  return found === undefined ? undefined : attributeValue(found.value);
 }

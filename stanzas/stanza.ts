@@ -1,8 +1,10 @@
 import { attributeBytes } from './byte-string.ts';
-import { parseElement, scopeWith, type Element } from './element.ts';
+import { parseElement, type Element } from './element.ts';
 import type { Child, Frame } from './frame.ts';
 import type { Jid } from './jid.ts';
 import { NS } from './namespaces.ts';
+import { rawAttributes } from './raw-attributes.ts';
+import { Scope } from './scope.ts';
 import type { StanzaError } from './stanza-error.ts';
 
 /** The three kinds of RFC 6120 8. */
@@ -18,6 +20,7 @@ export interface StanzaHeader {
 }
 
 const NO_CHILDREN: readonly Child[] = [];
+const CLIENT_SCOPE = Scope.of(NS.CLIENT);
 
 /** The kind of a first-level element, or undefined when it is no stanza. */
 export function stanzaKind(frame: Pick<Frame, 'name' | 'namespace'>): StanzaKind | undefined {
@@ -133,7 +136,7 @@ export class Stanza {
 
   /** Parses one child of the table. */
   parse(child: Child): Element {
-    return parseElement(this.bytesOf(child), scopeWith({ '': NS.CLIENT }, this.others));
+    return parseElement(this.bytesOf(child), CLIENT_SCOPE.within(this.others));
   }
 
   /** Parses the first child of that name; undefined when there is none. */
@@ -203,7 +206,10 @@ export class Stanza {
 const MAX_ECHOED_BYTES = 4096;
 
 function prefixDeclarations(others: string): string {
-  return (others.match(/ xmlns:[^\s=]+\s*=\s*(?:'[^']*'|"[^"]*")/g) ?? []).join('');
+  return rawAttributes(others)
+    .filter(({ name }) => name.startsWith('xmlns:'))
+    .map(({ name, value, start }) => ` ${name}=${others.slice(start - 1, start + value.length + 1)}`)
+    .join('');
 }
 
 /** RFC 6121 5.2.2: an unknown or absent message type is handled as normal. */

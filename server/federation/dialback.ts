@@ -1,9 +1,10 @@
 import { escapeAttribute, toByteString } from '../../stanzas/byte-string.ts';
-import { parseElement, scopeWith } from '../../stanzas/element.ts';
+import { parseElement } from '../../stanzas/element.ts';
 import type { Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import type { StanzaErrorCondition } from '../../stanzas/stanza-error.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
+import { Scope } from '../../stanzas/scope.ts';
 import type { FederationContext, Verification } from './federation-context.ts';
 import { PeerFailure } from './peer-failure.ts';
 
@@ -65,6 +66,6 @@ export function verificationOf(frame: Frame, remote: string): Verification {
 export function conditionOf(frame: Frame): string | undefined {
   const error = frame.children.find(({ name }) => name === 'error');
   if (error === undefined) return undefined;
-  const element = parseElement(frame.content.slice(error.start, error.end), scopeWith({ '': NS.SERVER }, frame.others));
+  const element = parseElement(frame.content.slice(error.start, error.end), Scope.of(NS.SERVER).within(frame.others));
   return element.children.find(({ namespace }) => namespace === NS.STANZA_ERRORS)?.name;
 }

@@ -1,6 +1,7 @@
-import { parseElement, scopeWith, type Element } from '../../stanzas/element.ts';
+import { parseElement, type Element } from '../../stanzas/element.ts';
 import type { Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
+import { Scope } from '../../stanzas/scope.ts';
 
 /** What another server announces (RFC 6120 4.3.2). */
 export interface PeerFeatures {
@@ -16,7 +17,7 @@ export interface PeerFeatures {
 
 /** Reads `<stream:features/>`. */
 export function featuresOf(frame: Frame): PeerFeatures {
-  const scope = scopeWith({ '': NS.SERVER }, frame.others);
+  const scope = Scope.of(NS.SERVER).within(frame.others);
   const child = (name: string, namespace: string): Element | undefined => {
     const found = frame.children.find((one) => one.name === name && one.namespace === namespace);
     return found === undefined ? undefined : parseElement(frame.content.slice(found.start, found.end), scope);

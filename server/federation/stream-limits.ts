@@ -1,8 +1,9 @@
 import type { Config } from '../../config/options.ts';
-import { parseElement, scopeWith } from '../../stanzas/element.ts';
+import { parseElement } from '../../stanzas/element.ts';
 import type { Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import type { ScannerLimits } from '../../stanzas/scanner.ts';
+import { Scope } from '../../stanzas/scope.ts';
 import { RateLimit } from '../streams/rate-limit.ts';
 
 /** RFC 6120 13.12 asks for 10000 at least; whoever takes nearly nothing is not taken at its word. */
@@ -31,7 +32,7 @@ export function maxBytesIn(frame: Frame): number | undefined {
   const found = frame.children.find(({ name, namespace }) => name === 'limits' && namespace === NS.STREAM_LIMITS);
   if (found === undefined) return undefined;
   const bytes = frame.content.slice(found.start, found.end);
-  const limits = parseElement(bytes, scopeWith({ '': NS.SERVER }, frame.others));
+  const limits = parseElement(bytes, Scope.of(NS.SERVER).within(frame.others));
   const maxBytes = Number(limits.child('max-bytes')?.text ?? NaN);
   return maxBytes >= MIN_PEER_BYTES ? maxBytes : undefined;
 }

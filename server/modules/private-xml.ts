@@ -19,7 +19,7 @@ export const privateXml = defineModule({
       const name = nameOf(asked);
       await writing.peek(account)?.last;
       const stored = await storage.documents.get(account.jid.bare, name);
-      const found = stored === undefined ? element(asked.name, asked.namespace) : parseElement(stored, {});
+      const found = stored === undefined ? element(asked.name, asked.namespace) : parseElement(stored);
       return element('query', NS.PRIVATE, {}, found);
     });
 

@@ -139,7 +139,7 @@ export const privilegedEntity = defineModule({
         throw new StanzaError('forbidden', `The privilege for ${child.namespace} is missing`);
       }
       const answer = (await onBehalf.ask(account.jid, request, component.jid)).withHeader({ id: request.id });
-      const copy = element('forwarded', NS.FORWARD, {}, parseElement(answer.toDocument(), {}));
+      const copy = element('forwarded', NS.FORWARD, {}, parseElement(answer.toDocument()));
       return element('privilege', NS.PRIVILEGE, {}, copy);
     }
 

@@ -1,6 +1,7 @@
-import { parseElement, scopeWith, type Element } from '../../stanzas/element.ts';
+import { parseElement, type Element } from '../../stanzas/element.ts';
 import type { Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
+import { Scope } from '../../stanzas/scope.ts';
 import { SaslError } from './sasl-error.ts';
 import type { UserAgent } from './tokens.ts';
 
@@ -24,7 +25,7 @@ export function inlineRequestOf(frame: Frame): InlineRequest {
   const find = (name: string, namespace: string): Element | undefined => {
     const child = frame.children.find((one) => one.name === name && one.namespace === namespace);
     if (child === undefined) return undefined;
-    return parseElement(frame.content.slice(child.start, child.end), scopeWith({ '': namespace }, frame.others));
+    return parseElement(frame.content.slice(child.start, child.end), Scope.of(namespace).within(frame.others));
   };
   return { agent: agentOf(find('user-agent', NS.SASL2)), find };
 }

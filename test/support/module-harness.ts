@@ -124,7 +124,7 @@ export class Actor implements SessionStream {
 
 /** An element written down in a test. */
 export function elementOf(xml: string): Element {
-  return parseElement(Buffer.from(xml, 'utf8').toString('latin1'), {});
+  return parseElement(Buffer.from(xml, 'utf8').toString('latin1'));
 }
 
 /** The values of `var` among an answer's features. */

@@ -60,7 +60,7 @@ export function storedPreferences(preferences: ArchivePreferences): string {
 
 /** Throws for what `storedPreferences` cannot have written. */
 export function restorePreferences(stored: string): ArchivePreferences {
-  return readPreferences(parseElement(stored, {}), Infinity);
+  return readPreferences(parseElement(stored), Infinity);
 }
 
 function contactsOf(prefs: Element, name: string): ReadonlySet<string> {
