@@ -1,7 +1,7 @@
 import type { Module } from './module.ts';
 import { capabilities } from './modules/capabilities.ts';
 import { clientState } from './modules/client-state.ts';
-import { carbons } from './modules/carbons.ts';
+import { carbons } from './modules/carbons/carbons.ts';
 import { components } from './modules/components.ts';
 import { contactAddresses } from './modules/contact-addresses.ts';
 import { delegation } from './modules/delegation.ts';

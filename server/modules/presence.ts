@@ -66,7 +66,9 @@ export const presence = defineModule({
       if (to.isBare || stanza.kind === 'presence') return;
       if (stanza.kind === 'iq' && stanza.type !== 'get' && stanza.type !== 'set') return;
       const session = account.session(to.full);
-      if (stanza.kind === 'message' && (session !== undefined || stanza.type === 'chat')) return; // 8.5.3.1, 8.5.3.2.1
+      const { kind, type } = stanza;
+      // 8.5.3.1, 8.5.3.2.1: an error is not answered either way
+      if (kind === 'message' && (session !== undefined || type === 'chat' || type === 'error')) return;
       const from = stanza.from!;
       if (from.local === '' && isLocalDomain(from.domain)) return; // the server itself
       if (rosters.sharesPresenceWith(account, from.bare)) return;

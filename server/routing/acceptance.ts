@@ -51,7 +51,7 @@ export class Acceptance implements RecordedOutcome {
     const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
     if (fate.kind === 'refuse') throw new StanzaError('service-unavailable');
     if (fate.kind === 'ignore') {
-      this.#options.counters.messages.dropped++;
+      this.#ignore(account, inbound);
       receipt?.settle();
       return;
     }
@@ -92,7 +92,7 @@ export class Acceptance implements RecordedOutcome {
     const { stanza, session } = sent;
     const keeping = this.#options.history ? keepingOf(stanza) : 'never';
     if (keeping !== 'archive') {
-      this.#copySent(sent);
+      this.copySent(sent);
       this.departBehind(session.account, way.depart);
       return;
     }
@@ -106,6 +106,13 @@ export class Acceptance implements RecordedOutcome {
   departBehind(account: Account, depart: () => void): void {
     if (account.departures === undefined || account.departures.ahead === 0) depart();
     else account.departures.put({ isReady: true, deliver: depart });
+  }
+
+  /** Shows the sender's other sessions a message that is not recorded, in its place among what they receive (XEP-0280 8). */
+  copySent(sent: SentStanza): void {
+    const { account } = sent.session;
+    if (!this.#options.delivery.mayCopySent(account, sent) || account.isHoldingEnough) return;
+    account.enqueue(new HeldDelivery(account, () => this.#options.delivery.copySent(account, sent, undefined)));
   }
 
   /** As MessageDelivery.takeBack. */
@@ -171,7 +178,7 @@ export class Acceptance implements RecordedOutcome {
     if (fate.kind === 'store') {
       // XEP-0160 3: chat states are dropped without a word; a message with a body must not vanish.
       if (hasBody) throw new StanzaError('service-unavailable');
-      if (sent !== undefined) this.#copySent(sent);
+      if (sent !== undefined) this.copySent(sent);
       this.#options.counters.messages.dropped++;
       receipt?.settle();
       return;
@@ -182,7 +189,7 @@ export class Acceptance implements RecordedOutcome {
       receipt?.settle();
       return;
     }
-    if (sent !== undefined && sent.session.account !== account) this.#copySent(sent);
+    if (sent !== undefined && sent.session.account !== account) this.copySent(sent);
     const { delivery } = this.#options;
     if (account.isFlushing || account.deliveriesAhead > 0) {
       account.enqueue(new HeldDelivery(account, () => delivery.deliverUnrecorded(account, stanza, receipt?.measured)));
@@ -191,18 +198,20 @@ export class Acceptance implements RecordedOutcome {
     receipt?.settle();
   }
 
-  /** Nothing is ahead, and somebody is there. */
-  #deliverNow(account: Account, { stanza, receipt, sent }: Inbound): void {
-    if (sent !== undefined && sent.session.account !== account) this.#copySent(sent);
-    this.#options.delivery.deliverUnrecorded(account, stanza, receipt?.measured);
-    receipt?.settle();
+  /** RFC 6121 8.5 lets it go. XEP-0280 7: those who take copies get theirs whatever becomes of the message. */
+  #ignore(account: Account, { stanza, sent }: Inbound): void {
+    this.#options.counters.messages.dropped++;
+    if (sent !== undefined && sent.session.account !== account) this.copySent(sent);
+    const { delivery } = this.#options;
+    if (account.sessions.length === 0 || account.isHoldingEnough) return;
+    account.enqueue(new HeldDelivery(account, () => delivery.copyReceived(account, stanza)));
   }
 
-  /** XEP-0280 8, in its place among what the sender's other sessions receive. */
-  #copySent(sent: SentStanza): void {
-    const { account } = sent.session;
-    if (!this.#options.delivery.mayCopySent(account, sent) || account.isHoldingEnough) return;
-    account.enqueue(new HeldDelivery(account, () => this.#options.delivery.copySent(account, sent, undefined)));
+  /** Nothing is ahead, and somebody is there. */
+  #deliverNow(account: Account, { stanza, receipt, sent }: Inbound): void {
+    if (sent !== undefined && sent.session.account !== account) this.copySent(sent);
+    this.#options.delivery.deliverUnrecorded(account, stanza, receipt?.measured);
+    receipt?.settle();
   }
 
   #checkRoom(account: Account, stanza: Stanza): void {

@@ -3,6 +3,7 @@ import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { StoreError } from '../../storage/ordered-store.ts';
 import type { Log } from '../log.ts';
 import type { Counters } from '../metrics/counters.ts';
+import type { SentStanza } from './account.ts';
 import { Unanswered } from './pipeline.ts';
 import type { Receipt } from './receipt.ts';
 import type { Session } from './session.ts';
@@ -13,6 +14,8 @@ export interface ReturnPath {
   route(stanza: Stanza): void;
   /** To one session, in its place among what that is delivered. */
   deliverTo(session: Session, stanza: Stanza): void;
+  /** A message that a session sent has reached nobody. */
+  showRefused(sent: SentStanza): void;
 }
 
 /** The error exit: the one place where a StanzaError becomes an error stanza (RFC 6120 8.3). */
@@ -44,19 +47,34 @@ export class ErrorReplies {
   /**
    * Takes a step for a stanza. Nothing thrown in it leaves here: a StanzaError is an answer, anything else a bug that harms
    * only this stanza.
+   *
+   * @param session which is answered, as with `answer`
+   * @param sent where it is a message that a session of ours sent
    */
   guard(
     stanza: Stanza,
     receipt: Receipt | undefined,
     step: () => void | Promise<void>,
     session?: Session,
+    sent?: SentStanza,
   ): void | Promise<void> {
     try {
       const pending = step();
-      return pending?.catch((error: unknown) => this.answer(stanza, error, receipt, session));
+      return pending?.catch((error: unknown) => this.#refuse(stanza, error, receipt, session, sent));
     } catch (error) {
-      this.answer(stanza, error, receipt, session);
+      this.#refuse(stanza, error, receipt, session, sent);
     }
+  }
+
+  #refuse(
+    stanza: Stanza,
+    error: unknown,
+    receipt: Receipt | undefined,
+    session: Session | undefined,
+    sent: SentStanza | undefined,
+  ): void {
+    if (sent !== undefined) this.#path.showRefused(sent); // before the error that answers it
+    this.answer(stanza, error, receipt, session);
   }
 
   #reportBug(stanza: Stanza, error: unknown): StanzaError {

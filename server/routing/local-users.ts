@@ -63,7 +63,9 @@ export class LocalUsers {
       if (screening === undefined) return this.#receiveScreened(account, item);
       return screening.then(() => this.#receiveScreened(account, item));
     };
-    return errors.guard(item.stanza, item.receipt, step, item.stanza.kind === 'iq' ? item.sent?.session : undefined);
+    const { stanza, receipt, sent } = item;
+    if (stanza.kind === 'message') return errors.guard(stanza, receipt, step, undefined, sent);
+    return errors.guard(stanza, receipt, step, stanza.kind === 'iq' ? sent?.session : undefined);
   }
 
   /** As Router.deliverTo. */
@@ -91,7 +93,7 @@ export class LocalUsers {
   }
 
   /** RFC 6121 8.5.1, and wherever it leaves a choice just as for an account that does not know the sender (RFC 6120 13.11). */
-  #receiveForNobody({ stanza, receipt }: Inbound): void {
+  #receiveForNobody({ stanza, receipt, sent }: Inbound): void {
     if (stanza.kind === 'iq' || (stanza.kind === 'message' && isRefusedToStrangers(stanza))) {
       throw new StanzaError('service-unavailable');
     }
@@ -100,7 +102,10 @@ export class LocalUsers {
       const header = { from: stanza.to!.toBare(), to: stanza.from!.toBare(), id: stanza.id, type: 'unsubscribed' };
       this.#options.route(Stanza.create('presence', header));
     }
-    if (stanza.kind === 'message') this.#options.counters.messages.dropped++;
+    if (stanza.kind === 'message') {
+      this.#options.counters.messages.dropped++;
+      if (sent !== undefined) this.#options.acceptance.copySent(sent);
+    }
     receipt?.settle();
   }
 

@@ -89,6 +89,12 @@ export class MessageDelivery {
     }
   }
 
+  /** Shows a message that is delivered to nobody to those who take copies. */
+  copyReceived(account: Account, stanza: Stanza): void {
+    const message = new LoggedMessage(account, stanza, undefined, this.#options.archiveIds);
+    for (const { to, stanza: copy } of this.#copiesOf(message, [])) if (to.isAvailable) to.deliver(copy);
+  }
+
   /** Says that a message is in its account's archive. */
   archived(account: Account, stanza: Stanza, entry: LogPlace): void {
     for (const handler of this.#options.pipeline.archived) handler(account, stanza, entry);

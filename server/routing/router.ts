@@ -5,7 +5,7 @@ import type { StreamError } from '../../stanzas/stream-error.ts';
 import type { Log } from '../log.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { Acceptance } from './acceptance.ts';
-import type { Account, AccountEvents, Inbound, Outbound } from './account.ts';
+import type { Account, AccountEvents, Inbound, Outbound, SentStanza } from './account.ts';
 import { ErrorReplies } from './error-replies.ts';
 import { withoutForgeries } from './forged-ids.ts';
 import type { IqTable } from './iq-table.ts';
@@ -144,6 +144,11 @@ export class Router implements AccountEvents {
    */
   deliverTo(session: Session, stanza: Stanza): void {
     this.#localUsers.deliverTo(session, stanza);
+  }
+
+  /** XEP-0280 8: the sender's other clients see what was sent whatever becomes of it. */
+  showRefused(sent: SentStanza): void {
+    this.#options.acceptance.copySent(sent);
   }
 
   // AccountEvents

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Stage, type Actor } from '../../support/core.ts';
+import { Stage, type Actor } from '../../../support/core.ts';
 
 const ROMEO = 'romeo@example.net';
 const JULIET = 'juliet@example.com';
@@ -32,7 +32,9 @@ describe('message carbons (XEP-0280)', () => {
     await balcony.send(
       `<iq id='info1' to='example.com' type='get'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`,
     );
-    expect(balcony.take().join('')).to.include(`<feature var='urn:xmpp:carbons:2'/>`);
+    const answer = balcony.take().join('');
+    expect(answer).to.include(`<feature var='urn:xmpp:carbons:2'/>`);
+    expect(answer).to.include(`<feature var='urn:xmpp:carbons:rules:0'/>`);
     for (const request of [ENABLE, ENABLE, DISABLE, DISABLE]) {
       await balcony.send(request);
       const [answer, ...more] = balcony.take();
@@ -111,11 +113,11 @@ describe('message carbons (XEP-0280)', () => {
       [`><x xmlns='jabber:x:conference' jid='balcony@rooms.example.com'/>`, true],
       [`><x xmlns='http://jabber.org/protocol/muc#user'><invite to='x@example.com'/></x>`, true],
       [`type='headline'><body>x</body>`, false],
+      [`type='headline'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='x@example.com'/></x>`, true],
       [`type='headline'><displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>`, true],
       [`type='normal'><active xmlns='http://jabber.org/protocol/chatstates'/>`, true],
       [`type='chat'><body>x</body><private xmlns='urn:xmpp:carbons:2'/>`, false],
       [`type='normal'><body>x</body><private xmlns='urn:xmpp:carbons:2'/>`, false],
-      [`type='error' id='unknown'><body>x</body><error type='cancel'/>`, false],
       [`type='chat'><body>x</body><private xmlns='urn:xmpp:carbons:2'/><no-copy xmlns='urn:xmpp:hints'/>`, false],
       [`type='chat'><body>x</body><no-copy xmlns='urn:xmpp:hints'/>`, false],
     ];
@@ -128,37 +130,95 @@ describe('message carbons (XEP-0280)', () => {
     expect(garden.take()).to.deep.equal([]);
   });
 
-  it('6.1: copies an error that answers what was copied, and no other', async () => {
+  describe('6.1: errors', () => {
+    const GONE = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
     const bounce = (id: string, from = 'mercutio@example.org', to = `${ROMEO}/home`): Promise<void> =>
-      stage.receive(
-        `<message from='${from}' to='${to}' id='${id}' type='error'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`,
-      );
-    await home.send(`<message to='mercutio@example.org' type='chat' id='m1'><body>Good morrow</body></message>`);
-    await home.send(`<message to='mercutio@example.org' type='headline' id='m2'><body>News</body></message>`);
-    garden.take();
-    await bounce('m1');
-    expect(garden.take().join('')).to.match(
-      /^<message to='romeo@example.net\/garden' from='romeo@example.net' type='error'><received xmlns='urn:xmpp:carbons:2'><forwarded [^>]*><message [^>]*type='error'/,
-    );
-    expect(home.take()).to.have.lengthOf(1);
-    await bounce('m2');
-    await bounce('m3');
-    await bounce('m1', 'tybalt@example.org');
-    expect(home.take()).to.have.lengthOf(3);
-    // Nor what comes to somebody else than its sender.
-    await bounce('m1', 'mercutio@example.org', `${ROMEO}/garden`);
-    expect(home.take()).to.deep.equal([]);
-    expect(garden.take()).to.have.lengthOf(1);
-    // Nor what answers an id that is too long to be remembered.
-    for (const [length, copies] of [
-      [1000, 1],
-      [1001, 0],
-    ] as const) {
-      const id = 'm'.repeat(length);
-      await home.send(`<message to='mercutio@example.org' type='chat' id='${id}'><body>Good morrow</body></message>`);
+      stage.receive(`<message from='${from}' to='${to}' id='${id}' type='error'>${GONE}</message>`);
+
+    it('are copied where they answer what is eligible, whoever was there when it was sent', async () => {
+      await garden.leave();
+      await home.send(`<message to='mercutio@example.org' type='chat' id='m1'><body>Good morrow</body></message>`);
+      garden = await stage.actor(`${ROMEO}/garden`);
+      await garden.enter();
+      await garden.send(ENABLE);
       garden.take();
-      await bounce(id);
-      expect(garden.take()).to.have.lengthOf(copies);
+      home.take();
+      await bounce('m1');
+      expect(garden.take().join('')).to.match(
+        /^<message to='romeo@example.net\/garden' from='romeo@example.net' type='error'><received xmlns='urn:xmpp:carbons:2'><forwarded [^>]*><message [^>]*type='error'/,
+      );
+      expect(home.take()).to.have.lengthOf(1);
+    });
+
+    it('are not copied where they answer what is not', async () => {
+      const x = `<x xmlns='http://jabber.org/protocol/muc#user'/>`;
+      const long = 'm'.repeat(5000);
+      for (const [id, message] of [
+        ['m1', `type='headline' id='m1'><body>News</body>`],
+        ['m2', `type='chat' id='m2'><body>Psst</body><private xmlns='urn:xmpp:carbons:2'/>`],
+        ['m3', `type='groupchat' id='m3'><body>To all</body>`],
+        ['m4', `id='m4'><subject>x</subject>`],
+        [long, `type='headline' id='${long}'><body>News</body>`],
+      ] as const) {
+        await home.send(`<message to='mercutio@example.org' ${message}</message>`);
+        expect(garden.take()).to.deep.equal([]);
+        await bounce(id);
+        expect(garden.take(), id).to.deep.equal([]);
+        expect(home.take()).to.have.lengthOf(1);
+        // Somebody else's error of that id answers something else.
+        await bounce(id, 'tybalt@example.org');
+        expect(garden.take(), id).to.have.lengthOf(1);
+        home.take();
+      }
+      await home.send(`<message to='room@example.org/tybalt' id='p1' type='chat'><body>x</body>${x}</message>`);
+      garden.take();
+      await bounce('p1', 'room@example.org/tybalt');
+      expect(garden.take(), 'a private message to an occupant is eligible').to.have.lengthOf(1);
+    });
+
+    it('are copied as they are sent, by the same rule', async () => {
+      const answerTo = (from: string, id: string): Promise<void> =>
+        home.send(`<message to='${from}' type='error' id='${id}'>${GONE}</message>`);
+      await balcony.send(`<message to='${ROMEO}/home' type='chat' id='m1'><body>x</body></message>`);
+      await balcony.send(`<message to='${ROMEO}/home' type='headline' id='m2'><body>x</body></message>`);
+      await stage.receive(
+        `<message from='room@example.org/tybalt' to='${ROMEO}/home' type='groupchat' id='g1'><body>x</body></message>`,
+      );
+      garden.take();
+      await answerTo(`${JULIET}/balcony`, 'm1');
+      expect(garden.take().join('')).to.match(/<sent .*type='error'/);
+      await answerTo(`${JULIET}/balcony`, 'm2');
+      await answerTo('room@example.org/tybalt', 'g1');
+      expect(garden.take()).to.deep.equal([]);
+      await answerTo(`${JULIET}/gone`, 'm3');
+      expect(garden.take(), 'RFC 6121 8.5.3.2.1 lets it go').to.have.lengthOf(1);
+    });
+
+    it('10.3: that answer a copy go to nobody', async () => {
+      await balcony.send(`<message to='${ROMEO}/home' type='chat' id='m1'><body>x</body></message>`);
+      for (const actor of [garden, home, balcony]) actor.take();
+      await garden.send(`<message to='${ROMEO}' type='error' id='m1'>${GONE}</message>`);
+      await garden.send(`<message to='${ROMEO}' type='error'>${GONE}</message>`);
+      for (const actor of [garden, home, balcony]) expect(actor.take()).to.deep.equal([]);
+    });
+
+    it('7: are seen by those who are there where they come to a resource that has gone', async () => {
+      await home.send(`<message to='mercutio@example.org' type='chat' id='m1'><body>Good morrow</body></message>`);
+      await home.leave();
+      garden.take();
+      await bounce('m1');
+      expect(garden.take().join('')).to.match(/<received .*type='error'/);
+    });
+  });
+
+  it('8: shows the sender’s other clients also what was refused, and that it was', async () => {
+    for (const to of ['nobody@example.net', `${JULIET}/tomb`]) {
+      await home.send(`<message to='${to}' type='normal' id='m1'><body>x</body></message>`);
+      const [copy, error, ...more] = garden.take();
+      expect(more).to.deep.equal([]);
+      expect(copy).to.include('<sent ').and.to.include('<body>x</body>');
+      expect(error).to.include('<received ').and.to.include('service-unavailable');
+      expect(home.take()).to.have.lengthOf(1);
     }
   });
 
