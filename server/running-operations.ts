@@ -16,6 +16,7 @@ import type {
   ServerStatus,
   SessionSummary,
 } from './admin/operations.ts';
+import { CommandError } from './admin/exit-codes.ts';
 import type { Core } from './core.ts';
 import type { Faults } from './faults.ts';
 import type { Federation } from './federation/federation.ts';
@@ -162,16 +163,19 @@ export class RunningOperations implements ServerOperations {
       const account = this.#parts.core.table.account(recipient.toBare());
       await account.loaded;
       if (account.state === 'absent' || account.state === 'disabled') {
-        throw new Error(`there is no account ${recipient.bare}, or it is disabled`);
+        throw new CommandError('not-found', `there is no account ${recipient.bare}, or it is disabled`);
       }
     }
     const sender = Jid.parse(from ?? this.config.domains[0] ?? 'localhost');
     const header = { to: recipient, from: sender, id: this.#parts.context.randomId(), type: 'normal' };
     const message = Stanza.create('message', header, [element('body', NS.CLIENT, {}, body)]);
-    // Resolves when the message is stored, delivered or refused, as a client's acknowledgement would come.
-    const ledger = new InboundLedger(1);
-    this.#parts.core.router.route(message, ledger.begin());
-    await new Promise<void>((resolve) => ledger.whenReached(resolve));
+    // Settled when the message is stored, delivered or refused, as a client's acknowledgement would come.
+    const receipt = new InboundLedger(1).begin();
+    const refusal = await new Promise<Error | undefined>((resolve) => {
+      receipt.onSettled = resolve;
+      this.#parts.core.router.route(message, receipt);
+    });
+    if (refusal !== undefined) throw new CommandError('failed', `the message was refused: ${refusal.message}`);
   }
 
   serverStreams(): ServerStreams {

@@ -106,7 +106,7 @@ export interface ServerOperations {
   endClients(bareJid: string, clients: readonly string[]): number;
   /** Ends the account's sessions; resolves when nothing of theirs is on its way to the store any more. */
   accountChanged(bareJid: string, change: AccountChange): Promise<void>;
-  /** Routes a message. Rejects with StanzaError, or an Error whose message the operator may read. */
+  /** Sends a message; resolves once it is stored or delivered. Rejects with CommandError where it is refused. */
   send(message: OperatorMessage): Promise<void>;
   /** Streams to and from other servers, and what waits for one. */
   serverStreams(): ServerStreams;

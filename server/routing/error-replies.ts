@@ -32,15 +32,17 @@ export class ErrorReplies {
 
   /** As Router.answer. */
   answer(stanza: Stanza, error: unknown, receipt?: Receipt, to?: Session): void {
+    let refusal = error instanceof Error ? error : new Error(String(error));
     try {
       if (error instanceof Unanswered) return;
       const known = error instanceof StanzaError ? error : this.#reportBug(stanza, error);
+      refusal = known;
       if (!mayAnswer(stanza) || stanza.from === undefined) return;
       if (stanza.kind === 'message') this.#counters.messages.refused++;
       if (to === undefined) this.#path.route(stanza.errorReply(known));
       else this.#path.deliverTo(to, stanza.errorReply(known));
     } finally {
-      receipt?.refuse();
+      receipt?.refuse(refusal);
     }
   }
 

@@ -107,8 +107,8 @@ export class Receipt {
   next: Receipt | undefined;
   /** The message on its way, where that is measured. */
   measured: MeasuredMessage | undefined;
-  /** Called when the stanza is settled. */
-  onSettled: ((isRefused: boolean) => void) | undefined;
+  /** Called when the stanza is settled, with why it was refused, where it was. */
+  onSettled: ((refusal: Error | undefined) => void) | undefined;
   readonly reached: (() => void) | undefined;
   readonly #ledger: InboundLedger;
 
@@ -125,19 +125,19 @@ export class Receipt {
 
   /** The stanza's fate is certain: stored, delivered, answered or refused. Repeating it changes nothing. */
   settle(): void {
-    this.#settle(false);
+    this.#settle(undefined);
   }
 
   /** The stanza's fate is certain: it was refused. */
-  refuse(): void {
-    this.#settle(true);
+  refuse(refusal: Error): void {
+    this.#settle(refusal);
   }
 
-  #settle(isRefused: boolean): void {
+  #settle(refusal: Error | undefined): void {
     if (this.isSettled) return;
     this.isSettled = true;
     this.measured?.reached('handled');
-    this.onSettled?.(isRefused);
+    this.onSettled?.(refusal);
     this.#ledger.advance();
   }
 }

@@ -103,7 +103,7 @@ export class ReceivedMessage implements Delivery, CommitListener {
 
   refused(error: StoreError): void {
     this.#outcome.refused(this.#stanza, error);
-    this.#receipt?.settle();
+    this.#receipt?.refuse(error);
     this.#isRefused = true;
     this.isReady = true;
     this.#account.deliverReady();
@@ -153,7 +153,7 @@ export class Departure implements Delivery, CommitListener {
 
   refused(error: StoreError): void {
     this.#outcome.refused(this.#stanza, error);
-    this.#receipt?.refuse();
+    this.#receipt?.refuse(error);
     this.#isRefused = true;
     this.isReady = true;
     this.#departures.deliverReady();

@@ -135,10 +135,10 @@ export class Repeats {
     const untaken = this.#untaken.get(account) ?? new Map<SendKey, Promise<void>>();
     this.#untaken.set(account, untaken);
     const settled = new Promise<void>((resolve) => {
-      receipt.onSettled = (isRefused) => {
+      receipt.onSettled = (refusal) => {
         untaken.delete(key);
         // Where that fails it is not known, and sent once more. Of an account removed meanwhile it would outlive that.
-        if (!isRefused && account.state === 'present') this.#write(account, key).catch(() => undefined);
+        if (refusal === undefined && account.state === 'present') this.#write(account, key).catch(() => undefined);
         resolve();
       };
     });

@@ -124,7 +124,7 @@ describe('the command line', function () {
       expect(await juliet.until(/<\/message>/))
         .to.include('The more I have')
         .and.include(`from='localhost'`);
-      expect((await posthorn.run(['send', 'nobody', 'hist'])).status).not.to.equal(0);
+      expect((await posthorn.run(['send', 'nobody', 'hist'])).status).to.equal(4);
       const kicked = await posthorn.run(['session', 'kick', 'juliet', '--reason', 'The lark']);
       expect(kicked.stdout).to.equal('1 session ended\n');
       expect(await juliet.until(/<\/stream:error>/))
@@ -144,6 +144,20 @@ describe('the command line', function () {
       expect(refused).to.be.an('error');
       expect((await posthorn.run(['doctor', '--json'])).status).to.be.oneOf([0, 6]);
     });
+  });
+
+  it('says that a message was refused, and why', async () => {
+    const narrow = new PosthornCommand(posthorn.directory, { POSTHORN_OFFLINE_MAX_MESSAGES: '1' });
+    await withPassword('add', 'juliet', 'pw');
+    await narrow.start();
+    try {
+      expect((await narrow.run(['send', 'juliet', 'The more I give to thee'])).status).to.equal(0);
+      const { status, stdout, stderr } = await narrow.run(['send', 'juliet', 'The more I have']);
+      expect([status, stdout]).to.deep.equal([1, '']);
+      expect(stderr).to.include('the message was refused: service-unavailable: The recipient has no room');
+    } finally {
+      await narrow.end();
+    }
   });
 
   it('exits with 3 for what only a running server can do, and with 2 for what it does not understand', async () => {
