@@ -14,7 +14,7 @@ const STREAMS: readonly Implements[] = [
   { xep: 198, version: '1.6.3' },
   { xep: 220, version: '1.1.1', note: 'asks for no further target domain on a stream (2.6.2)' },
   { xep: 288, version: '1.0.1' },
-  { xep: 386, version: '1.1.0', note: 'waiting messages are delivered, not cleared' },
+  { xep: 386, version: '1.1.0' },
   { xep: 388, version: '1.0.4', note: 'no tasks' },
   { xep: 368, version: '1.1.0', note: 'clients find it by the operator’s DNS records' },
   { xep: 440, version: '1.0.0' },
