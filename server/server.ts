@@ -23,6 +23,7 @@ import { RunningOperations } from './running-operations.ts';
 import { ARCHIVE_ID_KEY_BYTES } from './routing/archive-ids.ts';
 import { ArchiveSweep } from './services/archive-sweep.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
+import { isSameLogin } from './sasl/login.ts';
 import { PasswordWork } from './sasl/password-work.ts';
 import { Tokens } from './sasl/tokens.ts';
 import { endFederation, endStreams } from './shutdown.ts';
@@ -249,6 +250,10 @@ export async function streamContext(
       random: (length) => random.bytes(length),
       retries: sasl.maxRetries,
       tokens: await tokensOf(config, storage, clock, random),
+      keyStore: {
+        add: (bare, earlier, hash, keys) =>
+          storage.accounts.addKeys(bare, hash, keys, (now) => isSameLogin(earlier, now)),
+      },
     },
     randomId: random.id,
     streams,

@@ -56,8 +56,9 @@ export const NS = {
   RETRACT: 'urn:xmpp:message-retract:1', // XEP-0424
   CHANNEL_BINDING: 'urn:xmpp:sasl-cb:0', // XEP-0440
   STREAM_LIMITS: 'urn:xmpp:stream-limits:0', // XEP-0478
+  SASL_UPGRADE: 'urn:xmpp:sasl:upgrade:0', // XEP-0480
+  SCRAM_UPGRADE: 'urn:xmpp:scram-upgrade:0', // XEP-0480 3
   FAST: 'urn:xmpp:fast:0', // XEP-0484
-  CLIENT_ACCESS: 'urn:xmpp:cam:0', // XEP-0494
   PIPELINING: 'urn:xmpp:iap:0', // XEP-0509
   // Posthorn
   SEQUENCE: 'urn:posthorn:sequence:0', // docs/architecture.md, "Sequence ids"

@@ -1,7 +1,7 @@
 import { BoundedCache } from '../stanzas/bounded-cache.ts';
 import type { StorageAccess } from './access.ts';
 import { decodeAccount, encodeAccount } from './account-record.ts';
-import type { AccountRecord } from './account-record.ts';
+import type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
 import { encodeRemoval } from './archive-record.ts';
 import {
   deleteOwner,
@@ -124,6 +124,26 @@ export class Accounts {
         ...(isSameLogin ? [] : [deleteOwner('tokens', jid)]),
       ]);
       return changed;
+    });
+  }
+
+  /**
+   * Adds keys of the password that an account has; its tokens stay. Keys that are there stay as well. Resolves to false where
+   * there is no such account, it is disabled, or `isStill` says no of its credentials.
+   */
+  addKeys(
+    jid: string,
+    hash: ScramHash,
+    keys: ScramKeys,
+    isStill: (credentials: Credentials) => boolean,
+  ): Promise<boolean> {
+    return this.#change(async () => {
+      const record = await this.get(jid);
+      if (record === undefined || record.disabled || !isStill(record.credentials)) return false;
+      if (record.credentials[hash] !== undefined) return true;
+      const changed = { ...record, credentials: { ...record.credentials, [hash]: keys } };
+      await this.#access.commit.write([{ type: 'put', key: textKey('accounts', jid), value: encodeAccount(changed) }]);
+      return true;
     });
   }
 

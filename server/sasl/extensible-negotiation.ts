@@ -7,6 +7,7 @@ import { inlineRequestOf, type InlineRequest } from './inline-request.ts';
 import type { Login } from './login.ts';
 import { SaslError } from './sasl-error.ts';
 import type { ProvenToken } from './tokens.ts';
+import { UPGRADE_FEATURES, type UpgradeTasks } from './upgrade-tasks.ts';
 
 /** A client that is authenticated and has not been told yet: what it asked for inline comes first. */
 export interface Authenticated {
@@ -35,6 +36,9 @@ export class ExtensibleNegotiation {
   #configVersion = '';
   #request: InlineRequest | undefined;
   #attempt: TokenAttempt | undefined;
+  /** What a client that is authenticated has to do before it is told so. */
+  #tasks: { readonly tasks: UpgradeTasks; readonly authenticated: Authenticated } | undefined;
+  #hasContinued = false;
 
   /** @param claimed the bare JID that the stream header says it is from */
   constructor(handshakes: Handshakes, claimed: string | undefined) {
@@ -44,7 +48,7 @@ export class ExtensibleNegotiation {
 
   /** Whether a handshake of this profile is under way: then nothing else may be sent. */
   get isUnderWay(): boolean {
-    return this.#request !== undefined && this.#handshakes.isUnderWay;
+    return this.#tasks !== undefined || (this.#request !== undefined && this.#handshakes.isUnderWay);
   }
 
   /**
@@ -57,7 +61,8 @@ export class ExtensibleNegotiation {
     const tokens = this.#handshakes.tokenMechanisms.map((name) => `<mechanism>${name}</mechanism>`).join('');
     // Node accepts no early data, so tls-0rtt is left out.
     const fast = tokens === '' ? '' : `<fast xmlns='${NS.FAST}'>${tokens}</fast>`;
-    return `<authentication xmlns='${NS.SASL2}'>${mechanisms}<inline>${inline}${fast}</inline></authentication>`;
+    const upgrades = this.#handshakes.offersUpgrades ? UPGRADE_FEATURES : '';
+    return `<authentication xmlns='${NS.SASL2}'>${mechanisms}<inline>${inline}${fast}</inline>${upgrades}</authentication>`;
   }
 
   /** Mechanisms for tokens that this connection is fit for. */
@@ -81,6 +86,7 @@ export class ExtensibleNegotiation {
       if (error instanceof StreamError) throw error;
       const failure = this.#handshakes.fail(error);
       this.#request = undefined;
+      this.#tasks = undefined;
       return { kind: 'failure', reply: failure.error.toExtensibleBytes(), ...failure };
     }
   }
@@ -90,6 +96,8 @@ export class ExtensibleNegotiation {
       case 'authenticate': {
         // XEP-0388, "During Authentication"
         if (this.isUnderWay) throw new StreamError('policy-violation', 'An authentication is under way');
+        // XEP-0388, "Method(s) Of Terminating"
+        if (this.#hasContinued) throw new StreamError('policy-violation', 'There was an authentication');
         const request = inlineRequestOf(frame);
         this.#checkConfigVersion(request);
         this.#request = undefined;
@@ -102,15 +110,30 @@ export class ExtensibleNegotiation {
         return this.#advance(messageIn(initial.text));
       }
       case 'response':
-        if (!this.isUnderWay) throw this.#outOfPlace();
+        if (this.#tasks !== undefined || !this.isUnderWay) throw this.#outOfPlace();
         if (frame.children.length > 0) throw new SaslError('malformed-request');
         return this.#advance(messageIn(frame.content));
       case 'abort':
         if (!this.isUnderWay) this.#handshakes.countMisplaced();
         throw new SaslError('aborted');
+      case 'next':
+        if (this.#tasks === undefined) throw this.#outOfPlace();
+        return Promise.resolve({ kind: 'challenge', reply: this.#tasks.tasks.begin(frame) });
+      case 'task-data':
+        return this.#finishTask(frame);
       default:
         throw this.#outOfPlace();
     }
+  }
+
+  async #finishTask(frame: Frame): Promise<ExtensibleStep> {
+    if (this.#tasks === undefined) throw this.#outOfPlace();
+    const { tasks, authenticated } = this.#tasks;
+    await tasks.finish(frame);
+    const reply = tasks.due('');
+    if (reply !== '') return { kind: 'challenge', reply };
+    this.#tasks = undefined;
+    return { kind: 'success', ...authenticated };
   }
 
   async #advance(message: Buffer): Promise<ExtensibleStep> {
@@ -121,15 +144,14 @@ export class ExtensibleNegotiation {
     this.#request = undefined;
     const { login, mechanism, token } = turn;
     const additional = turn.additional === '' ? '' : `<additional-data>${base64(turn.additional)}</additional-data>`;
-    return {
-      kind: 'success',
-      login,
-      mechanism,
-      additional,
-      request,
-      token,
-      isTokenInvalidated: token !== undefined && this.#attempt?.invalidate === true,
-    };
+    const isTokenInvalidated = token !== undefined && this.#attempt?.invalidate === true;
+    const authenticated = { login, mechanism, additional, request, token, isTokenInvalidated };
+    // XEP-0480: with a password only
+    const tasks = token === undefined ? this.#handshakes.tasksFor(login, request) : undefined;
+    if (tasks === undefined) return { kind: 'success', ...authenticated };
+    this.#tasks = { tasks, authenticated: { ...authenticated, additional: '' } };
+    this.#hasContinued = true;
+    return { kind: 'challenge', reply: tasks.due(additional) };
   }
 
   /** XEP-0509: what was pipelined upon other features is refused without prejudice. */

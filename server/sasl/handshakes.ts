@@ -6,11 +6,13 @@ import {
   parseInitiatorMessage,
   type HashedTokenMechanism,
 } from './hashed-token.ts';
+import type { InlineRequest } from './inline-request.ts';
 import { Login, type LoginContext } from './login.ts';
 import { MechanismOffer, type Mechanism, type MechanismPolicy, type SecurityLayer } from './mechanisms.ts';
 import { checkPassword, parsePlain } from './plain.ts';
 import { SaslError, type SaslFailure } from './sasl-error.ts';
 import { ScramExchange } from './scram.ts';
+import { UpgradeTasks, type KeyStore } from './upgrade-tasks.ts';
 import type { ProvenToken, TokenHolder, Tokens, TokenUse, UserAgent } from './tokens.ts';
 
 /** What one stream's negotiation runs with. */
@@ -21,6 +23,8 @@ export interface SaslContext extends LoginContext, MechanismPolicy {
   readonly retries?: number;
   /** Undefined: XEP-0484 is not offered. */
   readonly tokens?: Tokens | undefined;
+  /** Undefined: XEP-0480 is not offered. */
+  readonly keyStore?: KeyStore | undefined;
 }
 
 /** What a mechanism does with a message: ask on, or be done. Messages are bytes as latin1. */
@@ -92,6 +96,17 @@ export class Handshakes {
   /** Mechanisms for tokens that this connection is fit for. */
   get tokenMechanisms(): readonly HashedTokenMechanism[] {
     return this.#context.tokens === undefined ? [] : hashedTokenMechanisms(this.#context.security);
+  }
+
+  /** Whether clients may bring keys for stronger hashes. */
+  get offersUpgrades(): boolean {
+    return this.#context.keyStore !== undefined;
+  }
+
+  /** What a client that is authenticated is to do yet; undefined for nothing. */
+  tasksFor(login: Login, request: InlineRequest): UpgradeTasks | undefined {
+    const { keyStore, random, iterations } = this.#context;
+    return keyStore === undefined ? undefined : UpgradeTasks.of({ keyStore, random, iterations }, login, request);
   }
 
   /**

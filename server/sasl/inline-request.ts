@@ -1,5 +1,5 @@
 import { parseElement, type Element } from '../../stanzas/element.ts';
-import type { Frame } from '../../stanzas/frame.ts';
+import type { Child, Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { Scope } from '../../stanzas/scope.ts';
 import { SaslError } from './sasl-error.ts';
@@ -11,6 +11,8 @@ export interface InlineRequest {
   readonly agent: UserAgent | undefined;
   /** The first child of this expanded name; undefined where there is none. */
   readonly find: (name: string, namespace: string) => Element | undefined;
+  /** All of them. */
+  readonly all: (name: string, namespace: string) => readonly Element[];
 }
 
 /** Children one `<authenticate/>` may have; a client of today sends six. */
@@ -22,12 +24,17 @@ const MAX_TEXT_LENGTH = 100;
 /** The children of `<authenticate/>`. Throws SaslError malformed-request for more than anybody needs. */
 export function inlineRequestOf(frame: Frame): InlineRequest {
   if (frame.children.length > MAX_CHILDREN) throw new SaslError('malformed-request', 'Too many elements');
+  const parse = ({ namespace, start, end }: Child): Element =>
+    parseElement(frame.content.slice(start, end), Scope.of(namespace).within(frame.others));
+  const isOf = (name: string, namespace: string) => (child: Child) =>
+    child.name === name && child.namespace === namespace;
   const find = (name: string, namespace: string): Element | undefined => {
-    const child = frame.children.find((one) => one.name === name && one.namespace === namespace);
-    if (child === undefined) return undefined;
-    return parseElement(frame.content.slice(child.start, child.end), Scope.of(namespace).within(frame.others));
+    const child = frame.children.find(isOf(name, namespace));
+    return child === undefined ? undefined : parse(child);
   };
-  return { agent: agentOf(find('user-agent', NS.SASL2)), find };
+  const all = (name: string, namespace: string): readonly Element[] =>
+    frame.children.filter(isOf(name, namespace)).map(parse);
+  return { agent: agentOf(find('user-agent', NS.SASL2)), find, all };
 }
 
 function agentOf(element: Element | undefined): UserAgent | undefined {

@@ -111,7 +111,7 @@ export class Login {
    */
   async confirm(): Promise<void> {
     const now = await this.#context.accounts.credentials(this.bareJid);
-    if (now === undefined || !isSameLogin(now.credentials, this.credentials)) throw new SaslError('not-authorized');
+    if (now === undefined || !isSameLogin(this.credentials, now.credentials)) throw new SaslError('not-authorized');
     if (now.disabled) throw new SaslError('account-disabled');
   }
 
@@ -133,11 +133,12 @@ export class Login {
   }
 }
 
-function isSameLogin(one: Credentials, other: Credentials): boolean {
-  if (one === other) return true;
+/** Whether the password is still the one it was earlier; keys for a further hash may have come since (XEP-0480). */
+export function isSameLogin(earlier: Credentials, now: Credentials): boolean {
+  if (earlier === now) return true;
   return Object.keys(HASHES).every((name) => {
-    const [key, otherKey] = [one[name as ScramHash]?.storedKey, other[name as ScramHash]?.storedKey];
-    return key === undefined || otherKey === undefined ? key === otherKey : Buffer.compare(key, otherKey) === 0;
+    const [key, keyNow] = [earlier[name as ScramHash]?.storedKey, now[name as ScramHash]?.storedKey];
+    return key === undefined || (keyNow !== undefined && Buffer.compare(key, keyNow) === 0);
   });
 }
 

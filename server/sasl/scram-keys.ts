@@ -35,7 +35,7 @@ export function digestOf(hash: ScramHash, input: Uint8Array): Buffer {
 }
 
 /** StoredKey and ServerKey of a SaltedPassword (RFC 5802 3). */
-function keysOf(saltedPassword: Uint8Array, hash: ScramHash): Pick<ScramKeys, 'storedKey' | 'serverKey'> {
+export function keysOf(saltedPassword: Uint8Array, hash: ScramHash): Pick<ScramKeys, 'storedKey' | 'serverKey'> {
   return {
     storedKey: digestOf(hash, hmac(hash, saltedPassword, 'Client Key')),
     serverKey: hmac(hash, saltedPassword, 'Server Key'),

@@ -2,6 +2,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
 import type { Credentials } from '../../storage/accounts.ts';
 import type { ClientTokens, StoredToken, TokenClient } from '../../storage/client-tokens.ts';
+import { SCRAM_HASHES } from './scram-keys.ts';
 import { initiatorProof, responderProof, type HashedTokenMechanism } from './hashed-token.ts';
 
 /** Options of Tokens. */
@@ -176,13 +177,14 @@ export function clientName({ id }: Pick<UserAgent, 'id'>): string {
   return digest.subarray(0, CLIENT_NAME_BYTES).toString('base64url');
 }
 
-/** Tells one password's keys from another's, and nothing else about them. */
+/**
+ * Tells one password's keys from another's, and nothing else about them. By those of the weakest hash: stronger ones may be
+ * added to the same password (XEP-0480), and what was given under it stays good.
+ */
 function fingerprintOf(credentials: Credentials): Buffer {
   const hash = createHash('sha256');
-  for (const name of ['SHA-1', 'SHA-256', 'SHA-512'] as const) {
-    const keys = credentials[name];
-    hash.update(keys === undefined ? `${name} none` : `${name} `).update(keys?.storedKey ?? '');
-  }
+  const name = SCRAM_HASHES.findLast((known) => credentials[known] !== undefined);
+  if (name !== undefined) hash.update(`${name} `).update(credentials[name]?.storedKey ?? '');
   return hash.digest().subarray(0, FINGERPRINT_BYTES);
 }
 
