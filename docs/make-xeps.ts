@@ -12,7 +12,7 @@ const STREAMS: readonly Implements[] = [
   { xep: 178, version: '1.2', note: 'between servers' },
   { xep: 185, version: '1.0' },
   { xep: 198, version: '1.6.3' },
-  { xep: 220, version: '1.1.1', note: 'asks for no further target domain on a stream (2.6.2)' },
+  { xep: 220, version: '1.1.1' },
   { xep: 288, version: '1.0.1' },
   { xep: 386, version: '1.1.0' },
   { xep: 388, version: '1.0.4' },

@@ -4,11 +4,15 @@ import type { Clock } from '../clock.ts';
 import { connectionProblem } from './failure-words.ts';
 import { ResolutionError, type NameResolution, type Target } from './name-resolution.ts';
 
-/** A TCP connection to a server of the domain that was asked for. */
-export interface Dialed {
-  readonly socket: Socket;
+/** Where a domain is served: what DNS names, and an address of it. */
+export interface Place {
   readonly target: Target;
   readonly address: string;
+}
+
+/** A TCP connection to a server of the domain that was asked for. */
+export interface Dialed extends Place {
+  readonly socket: Socket;
 }
 
 export interface DialingOptions {
@@ -27,6 +31,9 @@ export class DialingError extends Error {
 const ATTEMPT_DELAY_MS = 250;
 /** Attempts of one `dial`, however many addresses DNS gives. */
 const MAX_ATTEMPTS = 20;
+
+/** How long DNS has to say where a domain is, where a connection can be made as well without knowing it. */
+const LOOKUP_MS = 1000;
 
 /** The name of a target among those that were tried. */
 export function targetName({ host, port }: Target): string {
@@ -66,6 +73,31 @@ export class Dialing {
     }
     throw race.failure();
   }
+
+  /** Every place where `dial` would look first, as far as DNS has said within a second. Never rejects. */
+  async firstPlaces(domain: string): Promise<readonly Place[]> {
+    const places: Place[] = [];
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve) => (cancel = this.#options.clock.schedule(LOOKUP_MS, resolve)));
+    await Promise.race([this.#lookUp(domain, places).catch(ignore), late]);
+    cancel();
+    return [...places];
+  }
+
+  async #lookUp(domain: string, places: Place[]): Promise<void> {
+    const { names } = this.#options;
+    const [targets = []] = await names.targets(domain);
+    const lookups = targets.map(async (target) => {
+      for (const address of await names.addresses(target.host)) places.push({ target, address });
+    });
+    await Promise.allSettled(lookups);
+  }
+}
+
+/** Whether both are the same server: host or address, port, and manner of TLS (XEP-0220 2.6.2). */
+export function isSamePlace(one: Place, other: Place): boolean {
+  if (one.target.port !== other.target.port || one.target.directTls !== other.target.directTls) return false;
+  return one.address === other.address || one.target.host.toLowerCase() === other.target.host.toLowerCase();
 }
 
 /** The attempts of one `dial`: each joins those before it after a while, the first to connect ends the others. */

@@ -51,6 +51,8 @@ export interface StreamEvents {
   hasKeptFrom(peer: string): boolean;
   /** What the stream left that a peer had opened; one that is broken without our knowing is given up for it. */
   takeKept(id: string, peer: string): StreamFlow | undefined;
+  /** Whether a stream broke that we had opened for the pair and may resume. */
+  hasKeptOf(pair: DomainPair): boolean;
   /** What the broken stream left that we had opened for a pair. */
   takeKeptOf(pair: DomainPair): StreamFlow | undefined;
 }

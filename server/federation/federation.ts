@@ -251,6 +251,10 @@ export class Federation implements Destination, StreamEvents {
     return this.#kept.take(id, peer);
   }
 
+  hasKeptOf(pair: DomainPair): boolean {
+    return this.#kept.hasOf(pair);
+  }
+
   takeKeptOf(pair: DomainPair): StreamFlow | undefined {
     return this.#kept.takeOf(pair);
   }

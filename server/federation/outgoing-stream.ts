@@ -5,6 +5,7 @@ import { StreamError } from '../../stanzas/stream-error.ts';
 import type { DomainPair } from '../../storage/outboxes.ts';
 import { namesDomain } from '../sasl/peer-certificate.ts';
 import type { Connection } from '../streams/connection.ts';
+import type { Place } from './dialing.ts';
 import { dialbackBytes, dialbackDomains, dialbackError } from './dialback.ts';
 import { DialbackRequests, type Awaited } from './dialback-requests.ts';
 import { certificateProblem, connectionProblem } from './failure-words.ts';
@@ -16,13 +17,17 @@ import { ServerStream } from './server-stream.ts';
 import { limitsElement } from './stream-limits.ts';
 import { tellUp, type Proof } from './stream-lines.ts';
 
+/** Pairs of domains of one stream. */
+const MAX_PAIRS = 1000;
 /** How long a stream that only verified something stays for the next question. */
 const LINGER_MS = 10_000;
 
 /** A stream to another server: the initiating entity of RFC 6120, the initiating and receiving server of XEP-0220. */
 export class OutgoingStream extends ServerStream {
   readonly direction = 'outgoing';
+  /** What the header names. */
   readonly pair: DomainPair;
+  readonly place: Place | undefined;
   /** Resolves when TLS stands as policy wants it and the peer has said what it can; rejects with PeerFailure. */
   readonly ready: Promise<void>;
   #isReady = false;
@@ -36,12 +41,16 @@ export class OutgoingStream extends ServerStream {
   #saslAwaited: Awaited<boolean> | undefined;
   readonly #dialback: DialbackRequests;
   readonly #management = new ManagementRequests(this);
-  /** Steps that may not run side by side. */
-  #negotiation: Promise<unknown> = Promise.resolve();
+  /** What nothing else may run beside: the proof of the first pair. */
+  #beginning: Promise<unknown> = Promise.resolve();
+  #hasAskedForManagement = false;
+  readonly #authorizing = new Map<string, Promise<void>>();
 
-  constructor(connection: Connection, context: FederationContext, pair: DomainPair) {
+  /** @param place where the connection goes, as DNS has said of the remote domain */
+  constructor(connection: Connection, context: FederationContext, pair: DomainPair, place?: Place) {
     super(connection, context);
     this.pair = pair;
+    this.place = place;
     this.#dialback = new DialbackRequests(context, (bytes) => connection.write(bytes));
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
@@ -51,13 +60,26 @@ export class OutgoingStream extends ServerStream {
     this.writeHeader();
   }
 
-  /** Whether further pairs may be asked for on this stream (XEP-0220 2.6.2). */
-  get takesMorePairs(): boolean {
-    return this.isOpen && this.#isReady && this.#features?.hasDialbackErrors === true;
-  }
-
   get isReady(): boolean {
     return this.#isReady && this.isOpen;
+  }
+
+  /** Whether a pair may be asked for here whose remote domain is one of this stream (XEP-0220 2.6.1). */
+  takes(pair: DomainPair): boolean {
+    if (!this.isReady) return false;
+    if (pair.local === this.pair.local && pair.remote === this.pair.remote) return true;
+    const isOfPeer = pair.remote === this.pair.remote || this.pairs.sendsTo(pair.remote);
+    return isOfPeer && this.#features?.hasDialback === true && this.pairs.sentCount < MAX_PAIRS;
+  }
+
+  /** Whether a further domain of the peer may be asked for here, where DNS leads to the same place (XEP-0220 2.6.2). */
+  admits(remote: string): boolean {
+    if (!this.isReady || this.#features?.hasDialbackErrors !== true || this.pairs.sentCount >= MAX_PAIRS) return false;
+    const policy = this.context.policies.of(remote);
+    if (policy === 'deny') return false;
+    if (this.#certificateProblem(remote) === undefined) return true;
+    // Where TLS comes first, one place may lead to several servers by SNI (XEP-0368): it proves nothing of who is there.
+    return policy === 'dialback' && this.place?.target.directTls === false;
   }
 
   /**
@@ -65,19 +87,43 @@ export class OutgoingStream extends ServerStream {
    * @throws PeerFailure
    */
   authorize(pair: DomainPair): Promise<void> {
-    const turn = this.#negotiation.then(async () => {
-      await this.ready;
-      if (this.pairs.sends(pair)) return;
-      const proof = await this.#prove(pair);
-      if (!this.flow.isCounting) await this.#management.start(pair, this.#features?.hasManagement === true);
-      if (this.isOver) throw this.#failure();
-      this.pairs.allowSending(pair);
-      // XEP-0288 2.2
-      if (this.#isBidirectional) this.allowReceiving(pair);
-      tellUp(this, pair, proof);
-    });
-    this.#negotiation = turn.catch(() => undefined);
-    return turn;
+    const name = `${pair.local}>${pair.remote}`;
+    const known = this.#authorizing.get(name);
+    if (known !== undefined) return known;
+    const begun = this.#beginning.then(() => (this.isAuthenticated ? undefined : this.#begin(pair)));
+    this.#beginning = begun.catch(() => undefined);
+    const authorized = begun.then(() => this.#add(pair)).finally(() => this.#authorizing.delete(name));
+    this.#authorizing.set(name, authorized);
+    return authorized;
+  }
+
+  /** Proves the first pair; what is negotiated once, for the whole stream, comes with it. */
+  async #begin(pair: DomainPair): Promise<void> {
+    await this.ready;
+    if (this.isOver) throw this.#failure();
+    const proof = await this.#proveFirst(pair);
+    // XEP-0198 3: there is one attempt
+    if (!this.#hasAskedForManagement) {
+      this.#hasAskedForManagement = true;
+      await this.#management.start(pair, this.#features?.hasManagement === true);
+    }
+    this.#proved(pair, proof);
+  }
+
+  /** Proves a further pair (XEP-0220 2.6), side by side with others: none holds up another. */
+  async #add(pair: DomainPair): Promise<void> {
+    if (this.pairs.sends(pair)) return;
+    if (this.isOver) throw this.#failure();
+    await this.#dialback.prove(pair, this.#streamId);
+    this.#proved(pair, 'dialback');
+  }
+
+  #proved(pair: DomainPair, proof: Proof): void {
+    if (this.isOver) throw this.#failure();
+    this.pairs.allowSending(pair);
+    // XEP-0288 2.2
+    if (this.#isBidirectional) this.allowReceiving(pair);
+    tellUp(this, pair, proof);
   }
 
   /** Asks whether a key that the peer's domain is said to have made is its own (XEP-0220 2.1.2). Never rejects. */
@@ -194,15 +240,7 @@ export class OutgoingStream extends ServerStream {
         return;
       }
     }
-    const { peer } = this.connection.security;
-    const problem =
-      peer === undefined
-        ? 'it shows none'
-        : peer.problem !== undefined
-          ? certificateProblem(peer.problem)
-          : namesDomain(peer.names, remote)
-            ? undefined
-            : 'it is for another domain';
+    const problem = this.#certificateProblem(remote);
     if (problem !== undefined && this.context.policies.of(remote) === 'certificate') {
       const text = `the certificate of ${remote} is not valid (${problem}), and s2s.policy asks for a valid one`;
       this.context.log.warn({ domain: remote, address: this.connection.remoteAddress, problem }, text);
@@ -213,6 +251,14 @@ export class OutgoingStream extends ServerStream {
     this.#isReady = true;
     this.deadline = this.context.clock.monotonic() + this.context.settings.negotiationTimeoutSeconds * 1000;
     this.#resolveReady();
+  }
+
+  /** Why the certificate of the connection does not prove a domain, in words; undefined where it does. */
+  #certificateProblem(domain: string): string | undefined {
+    const { peer } = this.connection.security;
+    if (peer === undefined) return 'it shows none';
+    if (peer.problem !== undefined) return certificateProblem(peer.problem);
+    return namesDomain(peer.names, domain) ? undefined : 'it is for another domain';
   }
 
   #tlsAnswered(frame: Frame): void {
@@ -234,21 +280,16 @@ export class OutgoingStream extends ServerStream {
     );
   }
 
-  async #prove(pair: DomainPair): Promise<Proof> {
+  async #proveFirst(pair: DomainPair): Promise<Proof> {
     const features = this.#features!;
-    const isFirst = !this.isAuthenticated;
     // Interop: Prosody moves what it has to say to the stream that may carry it, past what waits for the one it opens.
     const mayShare = this.context.settings.bidirectional && !this.context.events.isCalledBy(pair.remote);
-    if (isFirst && features.isBidirectional && mayShare) {
+    if (!this.#isBidirectional && features.isBidirectional && mayShare) {
       this.#isBidirectional = true;
       this.connection.write(`<bidi xmlns='${NS.BIDI}'>${limitsElement(this.context.settings)}</bidi>`);
     }
     const mayUseExternal =
-      isFirst &&
-      !this.#hasTriedExternal &&
-      this.isEncrypted &&
-      pair.local === this.pair.local &&
-      pair.remote === this.pair.remote;
+      !this.#hasTriedExternal && this.isEncrypted && pair.local === this.pair.local && pair.remote === this.pair.remote;
     if (mayUseExternal && features.mechanisms.includes('EXTERNAL')) {
       this.#hasTriedExternal = true;
       const isAccepted = await this.#external(pair.local);

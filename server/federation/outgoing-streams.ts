@@ -6,6 +6,7 @@ import { PeerFailure } from './peer-failure.ts';
 import type { ServerStream } from './server-stream.ts';
 import { Shares } from './shares.ts';
 import { failureOf, openStream, type StreamOpening } from './stream-opening.ts';
+import { StreamSharing } from './stream-sharing.ts';
 import { Turns } from './turns.ts';
 
 const MAX_DIALING = 64;
@@ -23,6 +24,7 @@ export class OutgoingStreams {
   readonly #streams: Iterable<ServerStream>;
   /** Streams that are being opened, by pair and purpose. */
   readonly #openings = new Map<string, Promise<OutgoingStream>>();
+  readonly #sharing: StreamSharing;
   readonly #turns = new Turns(MAX_DIALING, MAX_WAITING);
   readonly #turnsToVerify = new Turns(MAX_DIALING_TO_VERIFY, MAX_VERIFYING);
   readonly #verifyingOfNetwork = new Shares(MAX_VERIFYING_OF_NETWORK);
@@ -31,26 +33,13 @@ export class OutgoingStreams {
   constructor(opening: StreamOpening, streams: Iterable<ServerStream>) {
     this.#opening = opening;
     this.#streams = streams;
+    this.#sharing = new StreamSharing(opening, streams);
   }
 
   /** A stream on which the pair is proved; it is opened where none will do. @throws PeerFailure, or what dialling throws */
   async authorized(pair: DomainPair): Promise<OutgoingStream> {
-    // XEP-0220 2.6.1: a further domain of ours over the same stream; and a stream that only verified something
-    const shared = this.#find(
-      (stream) =>
-        stream.pair.remote === pair.remote &&
-        stream.isReady &&
-        (stream.takesMorePairs || stream.pair.local === pair.local),
-    );
-    if (shared !== undefined) {
-      try {
-        await shared.authorize(pair);
-        return shared;
-      } catch (error) {
-        if (!(error instanceof PeerFailure)) throw error;
-        this.#opening.context.log.debug({ ...pair, reason: error.message }, 'an open stream could not be shared');
-      }
-    }
+    const shared = await this.#sharing.share(pair);
+    if (shared !== undefined) return shared;
     const stream = await this.#open(pair, this.#turns);
     await stream.authorize(pair);
     return stream;

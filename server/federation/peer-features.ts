@@ -9,6 +9,8 @@ export interface PeerFeatures {
   readonly mechanisms: readonly string[];
   /** XEP-0288 */
   readonly isBidirectional: boolean;
+  /** XEP-0220 2.4 */
+  readonly hasDialback: boolean;
   /** XEP-0220 2.4.2 */
   readonly hasDialbackErrors: boolean;
   /** XEP-0198 */
@@ -26,6 +28,7 @@ export function featuresOf(frame: Frame): PeerFeatures {
     canStartTls: child('starttls', NS.TLS) !== undefined,
     mechanisms: (child('mechanisms', NS.SASL)?.childrenNamed('mechanism') ?? []).map(({ text }) => text.trim()),
     isBidirectional: child('bidi', NS.BIDI_FEATURE) !== undefined,
+    hasDialback: child('dialback', NS.DIALBACK_FEATURE) !== undefined,
     hasDialbackErrors: child('dialback', NS.DIALBACK_FEATURE)?.child('errors') !== undefined,
     hasManagement: child('sm', NS.STREAM_MANAGEMENT) !== undefined,
   };

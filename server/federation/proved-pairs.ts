@@ -15,6 +15,11 @@ export class ProvedPairs {
     return this.#received;
   }
 
+  /** How many pairs are sent. */
+  get sentCount(): number {
+    return this.#sent.size;
+  }
+
   get sent(): readonly DomainPair[] {
     return [...this.#sent.values()];
   }

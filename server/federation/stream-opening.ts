@@ -8,7 +8,7 @@ import { OutgoingStream } from './outgoing-stream.ts';
 import { PeerFailure } from './peer-failure.ts';
 
 export interface StreamOpening {
-  readonly dialing: Pick<Dialing, 'dial'>;
+  readonly dialing: Pick<Dialing, 'dial' | 'firstPlaces'>;
   /** Makes a connection of what was dialled, under TLS where the target wants that from the first byte. */
   readonly connect: (dialed: Dialed, pair: DomainPair) => Promise<Connection>;
   readonly context: FederationContext;
@@ -97,7 +97,7 @@ class Attempts {
   async #open(dialed: Dialed): Promise<OutgoingStream> {
     const { connect, context } = this.#opening;
     const connection = await connect(dialed, this.#pair);
-    this.#stream = new OutgoingStream(connection, context, this.#pair);
+    this.#stream = new OutgoingStream(connection, context, this.#pair, dialed);
     if (this.#lateReason !== undefined) this.#stream.abort(this.#lateReason);
     await this.#stream.ready;
     return this.#stream;

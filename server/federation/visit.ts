@@ -135,6 +135,7 @@ function contextOf({ settings, clock }: VisitOptions, gone: () => void): Federat
     answersPings: () => false,
     hasKeptFrom: () => false,
     keep: () => false,
+    hasKeptOf: () => false,
     takeKept: nothing,
     takeKeptOf: nothing,
   };

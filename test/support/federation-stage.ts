@@ -1,7 +1,7 @@
 import { loadConfig } from '../../config/load.ts';
 import { DialbackKeys } from '../../server/federation/dialback-key.ts';
 import { Federation } from '../../server/federation/federation.ts';
-import { DialingError, type Dialed } from '../../server/federation/dialing.ts';
+import { DialingError, type Dialed, type Place } from '../../server/federation/dialing.ts';
 import { PeerPolicies } from '../../server/federation/peer-policy.ts';
 import type { Log } from '../../server/log.ts';
 import type { SecurityLayer } from '../../server/sasl/mechanisms.ts';
@@ -23,6 +23,12 @@ export function uncertified(...domains: readonly string[]): SecurityLayer {
   const names = { dns: domains, srv: [], xmpp: [], ip: [] };
   const peer = { names, problem: 'DEPTH_ZERO_SELF_SIGNED_CERT' };
   return { encrypted: true, tlsExporter: undefined, tlsServerEndPoint: undefined, peer };
+}
+
+/** A server of this host name, at an address that no other has. */
+export function placeAt(host: string, more: { readonly address?: string; readonly directTls?: boolean } = {}): Place {
+  const { address = `the address of ${host}`, directTls = false } = more;
+  return { target: { host, port: 5269, directTls }, address };
 }
 
 export interface FederationStageOptions {
@@ -47,6 +53,8 @@ export class FederationStage {
   security: SecurityLayer | undefined;
   /** How many servers each domain has. */
   servers = 1;
+  /** Where domains are served that have not a host of their own name. */
+  readonly places = new Map<string, Place>();
   #offered = 0;
 
   private constructor(stage: Stage, juliet: Actor, { environment, security, log }: FederationStageOptions) {
@@ -68,10 +76,13 @@ export class FederationStage {
       keys: this.keys,
       randomId: () => `id-${++ids}`,
       random: () => 1,
-      dialing: { dial: (domain, tried) => this.#dial(domain, tried) },
-      connect: ({ target }) => {
+      dialing: {
+        dial: (domain, tried) => this.#dial(domain, tried),
+        firstPlaces: (domain) => Promise.resolve([this.#placeOf(domain)]),
+      },
+      connect: (_dialed, { remote }) => {
         const connection = new MemoryConnection({ security: this.security ?? certified() });
-        this.dialed.push({ domain: target.host, connection });
+        this.dialed.push({ domain: remote, connection });
         return Promise.resolve(connection);
       },
     });
@@ -149,12 +160,17 @@ export class FederationStage {
   }
 
   #dial(domain: string, tried: ReadonlySet<string> = new Set()): Promise<Dialed> {
-    const target = { host: domain, port: 5269 + tried.size, directTls: false };
+    const { target, address } = this.#placeOf(domain);
     if (this.security === undefined || tried.size >= this.servers) {
       this.missed.push(domain);
       return Promise.reject(new DialingError(`${domain} cannot be reached`));
     }
-    return Promise.resolve({ socket: undefined as unknown as Dialed['socket'], target, address: '192.0.2.7' });
+    const next = { ...target, port: target.port + tried.size };
+    return Promise.resolve({ socket: undefined as unknown as Dialed['socket'], target: next, address });
+  }
+
+  #placeOf(domain: string): Place {
+    return this.places.get(domain) ?? placeAt(domain);
   }
 }
 

@@ -52,6 +52,16 @@ describe('dialing', () => {
     dialed.socket.destroy();
   });
 
+  it('says where it would look first: hosts of the best priority, without those that DNS does not know', async () => {
+    const groups = [[target('a'), target('gone')], [target('b')]];
+    const places = await dialing(groups, { a: ['192.0.2.1', '2001:db8::1'], b: ['192.0.2.2'] }).firstPlaces('x');
+    expect(places.map(({ target: { host }, address }) => `${host} ${address}`)).to.deep.equal([
+      'a 192.0.2.1',
+      'a 2001:db8::1',
+    ]);
+    expect(await dialing([[target('gone')]], {}).firstPlaces('x')).to.deep.equal([]);
+  });
+
   it('tells a domain that does not exist from one that does not answer', async () => {
     const nowhere = await dialing([[target('gone')]], {})
       .dial('x')
