@@ -50,7 +50,7 @@ async function auditView(store: StoreReader, { scope, nowMs, report }: AuditOpti
   let entries = 0;
   const progress = (): AuditProgress => ({
     entries,
-    accounts: walk.owners.size,
+    accounts: walk.accountCount,
     chats: walk.chats.size,
     findings: found.count,
   });

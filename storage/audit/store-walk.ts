@@ -167,6 +167,11 @@ export class StoreWalk {
     }
   }
 
+  /** Whose records were read; those of the server itself have no owner. */
+  get accountCount(): number {
+    return this.owners.size - (this.owners.has('') ? 1 : 0);
+  }
+
   /** Before the log is read it must be known up to where its index goes. */
   async #beginOwner(owner: string): Promise<void> {
     if (this.owners.has(owner) || !this.#scope.hasOwner(owner) || !this.accounts.has(owner)) return;

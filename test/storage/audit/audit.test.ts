@@ -62,6 +62,12 @@ describe('an audit', () => {
     await juliet.send(`<message to='${JULIET}' type='chat' id='self'><body>note</body></message>`);
   });
 
+  it('counts the accounts and chats it has read, and none for what is the server’s own', async () => {
+    await stage.storage.serverKeys.secret('tokens', 32);
+    const { accounts, chats } = await audit(store, { scope: WHOLE_STORE, nowMs: stage.clock.now() });
+    expect({ accounts, chats }).to.deep.equal({ accounts: 2, chats: 3 });
+  });
+
   it('passes over what was played', async () => {
     expect(await found()).to.deep.equal([]);
   });
