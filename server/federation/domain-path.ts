@@ -22,8 +22,8 @@ export interface PathContext extends PathOutboxOptions {
   readonly usage: { bytes: number };
   /** Whether the server stops: what is under way stays in the outbox. */
   isStopping(): boolean;
-  /** Whether a stream that broke waits for one of ours that resumes it. */
-  isResumable(pair: DomainPair): boolean;
+  /** Whether a stream that broke, and carried the path, waits for one of ours that resumes it. */
+  isResumable(path: DomainPath): boolean;
   /** Begins to look for a carrier; `attach` or `failed` follows. */
   connect(path: DomainPath): void;
   readonly returns: Returns;
@@ -357,7 +357,7 @@ export class DomainPath implements ParcelOwner {
     if (this.#out === 0) return false;
     const { clock } = this.#context;
     // Its server may have forgotten it in a crash: then it never comes, and a stream of ours ends the doubt.
-    return this.#context.isResumable(this.pair) || clock.monotonic() - this.#carriedAt >= RESUMPTION_PATIENCE_MS;
+    return this.#context.isResumable(this) || clock.monotonic() - this.#carriedAt >= RESUMPTION_PATIENCE_MS;
   }
 
   /** The stream, while it takes something; sending may end it. */

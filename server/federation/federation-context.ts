@@ -9,6 +9,7 @@ import type { DialbackKeys } from './dialback-key.ts';
 import type { IncomingStream } from './incoming-stream.ts';
 import type { PeerFailure } from './peer-failure.ts';
 import type { PeerPolicies } from './peer-policy.ts';
+import type { ProvedPairs } from './proved-pairs.ts';
 import type { ServerStream } from './server-stream.ts';
 import type { StreamFlow } from './stream-flow.ts';
 
@@ -45,12 +46,18 @@ export interface StreamEvents {
   isCalledBy(remote: string): boolean;
   /** Whether a server is known to answer pings. */
   answersPings(remote: string): boolean;
-  /** Keeps what a broken stream leaves, for the one that resumes it. Returns false where there is no room. */
-  keep(flow: StreamFlow, peer: string): boolean;
-  /** Whether a peer may resume a broken stream that it had opened. */
-  hasKeptFrom(peer: string): boolean;
-  /** What the stream left that a peer had opened; one that is broken without our knowing is given up for it. */
-  takeKept(id: string, peer: string): StreamFlow | undefined;
+  /**
+   * Keeps what a broken stream leaves, for the one that resumes it. Returns false where there is no room.
+   * @param domains of the peer that stood in its pairs
+   */
+  keep(flow: StreamFlow, domains: ReadonlySet<string>): boolean;
+  /** Whether a broken stream may be resumed that the server of a domain had opened. */
+  hasKeptFrom(domain: string): boolean;
+  /**
+   * What the stream left that a peer had opened; one that is broken without our knowing is given up for it.
+   * @param pairs what the peer has proved
+   */
+  takeKept(id: string, pairs: Pick<ProvedPairs, 'receivesFrom'>): StreamFlow | undefined;
   /** Whether a stream broke that we had opened for the pair and may resume. */
   hasKeptOf(pair: DomainPair): boolean;
   /** What the broken stream left that we had opened for a pair. */

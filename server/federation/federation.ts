@@ -15,6 +15,7 @@ import { IncomingStream } from './incoming-stream.ts';
 import { KeptFlows } from './kept-flows.ts';
 import { OutgoingStream } from './outgoing-stream.ts';
 import { OutgoingStreams } from './outgoing-streams.ts';
+import type { ProvedPairs } from './proved-pairs.ts';
 import { restoreOutbox } from './restoring.ts';
 import { Returns } from './returns.ts';
 import type { ServerStream } from './server-stream.ts';
@@ -68,7 +69,7 @@ export class Federation implements Destination, StreamEvents {
       limits,
       usage: this.#usage,
       isStopping: () => this.#isStopping,
-      isResumable: (pair) => this.#kept.hasOf(pair),
+      isResumable: (path) => this.#kept.founderOf(path) !== undefined,
       connect: (path) => void this.#connect(path),
       returns: this.#returns,
       answer: (stanza, error) => router.answer(stanza, error),
@@ -174,7 +175,7 @@ export class Federation implements Destination, StreamEvents {
   /** Opens a stream for the pair, unless there is one. Rejects with PeerFailure. */
   async open(pair: DomainPair): Promise<void> {
     if (this.#paths.of(pair).isOpen) return;
-    const carrier = await this.#carrierFor(pair);
+    const carrier = await this.#carrierFor(this.#paths.of(pair));
     // Meanwhile it may have found a stream itself, or have been forgotten.
     const path = this.#paths.of(pair);
     if (!path.isOpen) this.#attach(path, carrier);
@@ -209,7 +210,7 @@ export class Federation implements Destination, StreamEvents {
   maySend(stream: IncomingStream, pair: DomainPair): void {
     const path = this.#paths.get(pair);
     if (path === undefined || path.isOpen || path.isConnecting) return;
-    if (this.#kept.hasOf(pair)) path.retryNow();
+    if (this.#kept.founderOf(path) !== undefined) path.retryNow();
     else this.#attach(path, stream);
   }
 
@@ -235,20 +236,21 @@ export class Federation implements Destination, StreamEvents {
     return this.#answering.get(remote) !== undefined;
   }
 
-  keep(flow: StreamFlow, peer: string): boolean {
-    return !this.#isStopping && this.#kept.keep(flow, peer, this.#context.clock.monotonic());
+  keep(flow: StreamFlow, domains: ReadonlySet<string>): boolean {
+    return !this.#isStopping && this.#kept.keep(flow, domains, this.#context.clock.monotonic());
   }
 
-  hasKeptFrom(peer: string): boolean {
-    return this.#kept.hasFrom(peer);
+  hasKeptFrom(domain: string): boolean {
+    return this.#kept.hasFrom(domain);
   }
 
-  takeKept(id: string, peer: string): StreamFlow | undefined {
+  takeKept(id: string, pairs: Pick<ProvedPairs, 'receivesFrom'>): StreamFlow | undefined {
     for (const stream of this.#streams) {
-      if (stream.direction !== 'incoming' || stream.flow.resumptionId !== id) continue;
-      if (stream.pairs.receivesFrom(peer)) stream.giveUp('it is resumed by another');
+      const { peer, resumptionId } = stream.flow;
+      if (peer === undefined || resumptionId !== id || !pairs.receivesFrom(peer)) continue;
+      stream.giveUp('it is resumed by another');
     }
-    return this.#kept.take(id, peer);
+    return this.#kept.take(id, pairs);
   }
 
   hasKeptOf(pair: DomainPair): boolean {
@@ -261,7 +263,7 @@ export class Federation implements Destination, StreamEvents {
 
   async #connect(path: DomainPath): Promise<void> {
     try {
-      const carrier = await this.#carrierFor(path.pair);
+      const carrier = await this.#carrierFor(path);
       if (!path.isOpen) this.#attach(path, carrier);
     } catch (error) {
       if (path.isOpen) return;
@@ -277,7 +279,10 @@ export class Federation implements Destination, StreamEvents {
     path.attach(stream);
   }
 
-  async #carrierFor(pair: DomainPair): Promise<ServerStream> {
+  async #carrierFor(path: DomainPath): Promise<ServerStream> {
+    const { pair } = path;
+    const founder = this.#kept.founderOf(path);
+    if (founder !== undefined && !isSamePair(founder, pair)) await this.#resume(founder);
     const open = this.#sending(pair);
     if (open !== undefined && !this.#kept.hasOf(pair)) return open;
     try {
@@ -289,8 +294,21 @@ export class Federation implements Destination, StreamEvents {
     }
   }
 
+  /** Resumes a stream that broke, for another pair that it carried: what that had sent over it is had back by nothing else. */
+  async #resume(founder: DomainPair): Promise<void> {
+    try {
+      await this.#outgoing.authorized(founder);
+    } catch (error) {
+      failureOf(error, this.#context.log); // The other pair may have better luck with a stream of its own.
+    }
+  }
+
   #sending(pair: DomainPair): ServerStream | undefined {
     for (const stream of this.#streams) if (stream.isOpen && stream.pairs.sends(pair)) return stream;
     return undefined;
   }
+}
+
+function isSamePair(one: DomainPair, other: DomainPair): boolean {
+  return one.local === other.local && one.remote === other.remote;
 }

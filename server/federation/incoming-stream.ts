@@ -265,9 +265,8 @@ export class IncomingStream extends ServerStream {
   /** Whether the peer may yet resume what comes before all that waits here (RFC 6120 10.1). */
   #mayResume(): boolean {
     const { flow, context } = this;
-    const [pair] = this.#sendable;
-    if (pair === undefined || flow.isCounting || context.clock.monotonic() >= this.#mayResumeUntil) return false;
-    return context.events.hasKeptFrom(pair.remote);
+    if (flow.isCounting || context.clock.monotonic() >= this.#mayResumeUntil) return false;
+    return this.#sendable.some(({ remote }) => context.events.hasKeptFrom(remote));
   }
 
   #announceLater(): void {

@@ -1,5 +1,6 @@
 import type { DomainPair } from '../../storage/outboxes.ts';
 import type { ParcelOwner } from './parcel.ts';
+import type { ProvedPairs } from './proved-pairs.ts';
 import { loseFlow, type StreamFlow } from './stream-flow.ts';
 
 const MAX_KEPT = 1000;
@@ -8,47 +9,62 @@ const MAX_KEPT_OF_PEER = 10;
 
 interface Kept {
   readonly flow: StreamFlow;
-  readonly peer: string;
+  /** All domains of the peer that it served. */
+  readonly domains: ReadonlySet<string>;
   /** Monotonic milliseconds. */
   readonly untilMs: number;
 }
 
-/** What broken streams left, for those that resume them (XEP-0198 5). */
+/** What broken streams left, for those that resume them (XEP-0198 5): all pairs of domains of a stream together. */
 export class KeptFlows {
   /** By who opened the stream, for whom, and the id of the resumption; oldest first. */
   readonly #kept = new Map<string, Kept>();
 
-  /** Returns false where the stream cannot be resumed, or there is no room. @param nowMs monotonic */
-  keep(flow: StreamFlow, peer: string, nowMs: number): boolean {
+  /**
+   * Returns false where the stream cannot be resumed, or there is no room.
+   * @param domains of the peer that stood in its pairs
+   * @param nowMs monotonic
+   */
+  keep(flow: StreamFlow, domains: ReadonlySet<string>, nowMs: number): boolean {
     const { resumptionId: id, resumptionMs } = flow;
-    if (id === undefined) return false;
-    const key = keyOf(flow, peer, id);
+    const peer = peerOf(flow);
+    if (id === undefined || peer === undefined) return false;
+    const key = keyOf(flow, id);
     // Ids of streams that we opened are the other server's, which may give one twice.
     this.#lose(key);
-    const ofPeer = [...this.#kept].filter(([, kept]) => kept.peer === peer).map(([name]) => name);
+    const ofPeer = [...this.#kept].filter(([, kept]) => peerOf(kept.flow) === peer).map(([name]) => name);
     if (ofPeer.length >= MAX_KEPT_OF_PEER) this.#lose(ofPeer[0]!);
     if (this.#kept.size >= MAX_KEPT) return false;
-    this.#kept.set(key, { flow, peer, untilMs: nowMs + resumptionMs });
+    this.#kept.set(key, { flow, domains, untilMs: nowMs + resumptionMs });
     return true;
   }
 
-  /** Takes out what the stream left that the peer had opened. */
-  take(id: string, peer: string): StreamFlow | undefined {
-    const key = `< ${peer} ${id}`;
-    const kept = this.#kept.get(key);
+  /** Takes out what the stream left that a peer had opened. @param pairs what the peer has proved */
+  take(id: string, pairs: Pick<ProvedPairs, 'receivesFrom'>): StreamFlow | undefined {
+    const key = `< ${id}`;
+    const flow = this.#kept.get(key)?.flow;
+    if (flow?.peer === undefined || !pairs.receivesFrom(flow.peer)) return undefined;
     this.#kept.delete(key);
-    return kept?.flow;
+    return flow;
   }
 
-  /** Whether a stream that the peer had opened may be resumed by it. */
-  hasFrom(peer: string): boolean {
-    for (const kept of this.#kept.values()) if (kept.peer === peer && kept.flow.pair === undefined) return true;
+  /** Whether a stream may be resumed that the server of the domain had opened. */
+  hasFrom(domain: string): boolean {
+    for (const { flow, domains } of this.#kept.values())
+      if (flow.pair === undefined && domains.has(domain)) return true;
     return false;
   }
 
   /** Whether a stream that we had opened for the pair may be resumed. */
   hasOf(pair: DomainPair): boolean {
     return this.#find(pair) !== undefined;
+  }
+
+  /** The pair for which we had opened the stream that may be resumed and concerns a path: its own, or one that it shared. */
+  founderOf(path: ParcelOwner & { readonly pair: DomainPair }): DomainPair | undefined {
+    if (this.hasOf(path.pair)) return path.pair;
+    for (const { flow } of this.#kept.values()) if (flow.pair !== undefined && flow.holdsOf(path)) return flow.pair;
+    return undefined;
   }
 
   /** Takes out what the stream left that we had opened for the pair. */
@@ -88,6 +104,11 @@ export class KeptFlows {
   }
 }
 
-function keyOf({ pair }: StreamFlow, peer: string, id: string): string {
-  return pair === undefined ? `< ${peer} ${id}` : `> ${pair.local} ${pair.remote} ${id}`;
+function keyOf({ pair }: StreamFlow, id: string): string {
+  return pair === undefined ? `< ${id}` : `> ${pair.local} ${pair.remote} ${id}`;
+}
+
+/** Who had the stream with us, by the domain with which counting began. */
+function peerOf({ pair, peer }: StreamFlow): string | undefined {
+  return pair?.remote ?? peer;
 }

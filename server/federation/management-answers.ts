@@ -12,7 +12,7 @@ export interface AnsweringStream {
   readonly context: FederationContext;
   readonly flow: StreamFlow;
   readonly isAuthenticated: boolean;
-  readonly pairs: Pick<ProvedPairs, 'sender'>;
+  readonly pairs: Pick<ProvedPairs, 'sender' | 'receivesFrom'>;
   write(bytes: string): void;
   /** @throws StreamError */
   resume(flow: StreamFlow, handled: number): void;
@@ -39,6 +39,7 @@ function enable(frame: Frame, stream: AnsweringStream): void {
     return;
   }
   flow.resumptionId = context.randomId();
+  flow.peer = stream.pairs.sender;
   flow.resumptionMs = RESUMPTION_SECONDS * 1000;
   stream.write(
     `<enabled xmlns='${NS.STREAM_MANAGEMENT}' id='${flow.resumptionId}' resume='true' max='${RESUMPTION_SECONDS}'/>`,
@@ -48,8 +49,7 @@ function enable(frame: Frame, stream: AnsweringStream): void {
 function resume(frame: Frame, stream: AnsweringStream): void {
   const id = otherAttribute(frame, 'previd') ?? '';
   const handled = countOf(frame); // before anything is taken that would be lost with it
-  const peer = stream.pairs.sender;
-  const kept = peer === undefined || stream.flow.isCounting ? undefined : stream.context.events.takeKept(id, peer);
+  const kept = stream.flow.isCounting ? undefined : stream.context.events.takeKept(id, stream.pairs);
   if (kept === undefined) {
     refuse(stream, stream.isAuthenticated ? 'item-not-found' : 'unexpected-request');
     return;

@@ -79,7 +79,7 @@ export class ManagementRequests {
       answer = await this.#ask(`<resume xmlns='${NS.STREAM_MANAGEMENT}' previd='${id}' h='${kept.inbound.handled}'/>`);
     } catch (error) {
       // Cut again: it may still be resumed by the next one
-      if (!this.#stream.context.events.keep(kept, remote)) loseFlow(kept);
+      if (!this.#stream.context.events.keep(kept, new Set([remote]))) loseFlow(kept);
       throw error;
     }
     if (answer.name !== 'resumed') {

@@ -36,6 +36,14 @@ export class ProvedPairs {
     return pair?.remote ?? this.sender ?? '';
   }
 
+  /** Every domain of the peer that stands in a pair, in whichever direction. */
+  get peers(): ReadonlySet<string> {
+    const peers = new Set<string>();
+    for (const { remote } of this.#sent.values()) peers.add(remote);
+    for (const pair of this.#received) peers.add(pair.slice(0, pair.indexOf('>')));
+    return peers;
+  }
+
   sends({ local, remote }: DomainPair): boolean {
     return this.#sent.has(`${local}>${remote}`);
   }

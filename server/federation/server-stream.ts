@@ -391,9 +391,8 @@ export abstract class ServerStream implements ConnectionListener, ScannerSink, C
   /** Nothing more is sent: what is not known to have arrived goes back, or waits for a stream that resumes this one. */
   #leave(isBroken: boolean): void {
     const { flow } = this;
-    const { peer } = this.pairs;
-    if (this.isAuthenticated) tellOver(this, peer);
-    const isKept = isBroken && flow.resumptionId !== undefined && this.context.events.keep(flow, peer);
+    if (this.isAuthenticated) tellOver(this, this.pairs.peer);
+    const isKept = isBroken && flow.resumptionId !== undefined && this.context.events.keep(flow, this.pairs.peers);
     if (!isKept && !this.#closing.asksForArrival) loseFlow(flow);
     this.pairs.clear();
     this.ended();

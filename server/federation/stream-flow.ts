@@ -16,8 +16,10 @@ export class StreamFlow {
   resumptionId: string | undefined;
   /** How long it may be resumed after a cut. */
   resumptionMs = 0;
-  /** For whom we opened the stream; undefined where the peer did. */
+  /** The pair with which counting began on a stream that we opened; undefined where the peer did. */
   pair: DomainPair | undefined;
+  /** The domain that the peer had proved when it asked to count on a stream that it opened. */
+  peer: string | undefined;
   #unconfirmed: Parcel[] = [];
   #confirmed = 0;
 
@@ -55,6 +57,11 @@ export class StreamFlow {
     this.#unconfirmed = this.#unconfirmed.slice(number);
     this.#confirmed = count >>> 0;
     return confirmed;
+  }
+
+  /** Whether something of an owner is not confirmed. */
+  holdsOf(owner: ParcelOwner): boolean {
+    return this.#unconfirmed.some((parcel) => parcel.owner === owner);
   }
 
   /** Takes out what one owner has not had confirmed; its places in the count stay. */

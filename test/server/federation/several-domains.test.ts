@@ -220,4 +220,168 @@ describe('several domains on a stream of ours (XEP-0220 2.6)', () => {
       await peer.until(/<stream:error><invalid-from /);
     });
   });
+
+  describe('resumption (XEP-0198 5) covers all of them', () => {
+    const SM = `<sm xmlns='urn:xmpp:sm:3'/>`;
+    /** A stream that counts and carries three pairs, cut when each has sent something: m0, m1 of example.net, m2 to the rooms. */
+    const cut = async (confirmed = 0): Promise<void> => {
+      await say('m0', 'romeo@montague.example');
+      const peer = await stage.nextDialed();
+      await peer.accept(`${WITH_ERRORS}${SM}`);
+      await peer.until(/<enable /);
+      peer.send(`<enabled xmlns='urn:xmpp:sm:3' id='some' resume='true'/>`);
+      await sayAs('m1', 'example.net', 'romeo@montague.example');
+      await asked(peer, 'example.net', 'montague.example');
+      answer(peer, 'example.net', 'montague.example', 'valid');
+      await stage.stage.settle();
+      await say('m2', `room@${CHAT}`);
+      await asked(peer, 'example.com', CHAT);
+      answer(peer, 'example.com', CHAT, 'valid');
+      await stage.stage.settle();
+      if (confirmed > 0) peer.send(`<a xmlns='urn:xmpp:sm:3' h='${confirmed}'/>`);
+      await stage.stage.settle();
+      peer.connection.close(new Error('ECONNRESET'));
+      await stage.stage.settle();
+    };
+    /** The stream that resumes it; the other server had taken that many. */
+    const resumed = async (handled: number): Promise<Peer> => {
+      const peer = await stage.nextDialed();
+      await peer.accept(`${WITH_ERRORS}${SM}`);
+      await peer.until(/<resume [^>]*previd='some'/);
+      peer.send(`<resumed xmlns='urn:xmpp:sm:3' previd='some' h='${handled}'/>`);
+      return peer;
+    };
+    const proveTheOthers = async (peer: Peer): Promise<void> => {
+      await stage.pass(1);
+      const requests = peer.connection.sent;
+      for (const [from, to] of [
+        ['example.net', 'montague.example'],
+        ['example.com', CHAT],
+      ] as const) {
+        if (requests.includes(`<db:result from='${from}' to='${to}'>`)) answer(peer, from, to, 'valid');
+      }
+    };
+
+    it('and gives back to each pair what was not taken, ahead of what follows', async () => {
+      await open();
+      await cut();
+      await say('m3', `room@${CHAT}`);
+      await sayAs('m4', 'example.net', 'romeo@montague.example');
+      await say('m5', 'romeo@montague.example');
+      const peer = await resumed(1);
+      await proveTheOthers(peer);
+      const sent = await stage.sent(peer);
+      expect(sent).to.have.members(['m1', 'm2', 'm3', 'm4', 'm5']);
+      expect(sent.indexOf('m1')).to.be.lessThan(sent.indexOf('m4'));
+      expect(sent.indexOf('m2')).to.be.lessThan(sent.indexOf('m3'));
+      expect(stage.errors()).to.deep.equal([]);
+      expect(dialed()).to.deep.equal(['montague.example', 'montague.example']);
+      peer.send(`<a xmlns='urn:xmpp:sm:3' h='6'/>`);
+      expect(await stage.stored()).to.equal(0);
+    });
+
+    it('also where the pair with which the stream began has nothing left to send', async () => {
+      await open();
+      await cut(1);
+      const peer = await resumed(1);
+      await proveTheOthers(peer);
+      expect(await stage.sent(peer)).to.have.members(['m1', 'm2']);
+      expect(stage.errors()).to.deep.equal([]);
+      expect(dialed()).to.deep.equal(['montague.example', 'montague.example']);
+    });
+
+    it('also over another stream than that of the pair that comes back first', async () => {
+      await open();
+      await cut(3);
+      // Nothing is in doubt: a pair that does not wait for the resumption is not kept from going its own way.
+      await say('m3', `room@${CHAT}`);
+      const own = await stage.nextDialed();
+      await own.accept(`${WITH_ERRORS}${SM}`);
+      await own.until(/<enable /);
+      own.send(`<enabled xmlns='urn:xmpp:sm:3' id='other' resume='true'/>`);
+      expect(await stage.sent(own)).to.deep.equal(['m3']);
+      await say('m4', 'romeo@montague.example');
+      const peer = await resumed(3);
+      expect(await stage.sent(peer)).to.deep.equal(['m4']);
+      expect(stage.errors()).to.deep.equal([]);
+    });
+
+    it('and returns what is in doubt where the stream cannot be had again', async () => {
+      await open();
+      await cut();
+      const peer = await stage.nextDialed();
+      await peer.accept(`${WITH_ERRORS}${SM}`);
+      await peer.until(/<resume /);
+      peer.send(`<failed xmlns='urn:xmpp:sm:3' h='2'/>`);
+      await peer.until(/<enable /);
+      peer.send(`<enabled xmlns='urn:xmpp:sm:3'/>`);
+      await proveTheOthers(peer);
+      expect(await stage.sent(peer)).to.deep.equal(['m2']);
+      expect(stage.errors()).to.deep.equal([]);
+    });
+  });
+});
+
+describe('several domains on a stream of another server (XEP-0220 2.6)', () => {
+  let stage: FederationStage;
+  /** A stream for both directions, proved for montague.example by its certificate. */
+  const proved = async (first = 'montague.example'): Promise<Peer> => {
+    const peer = stage.connect(certified('montague.example', CHAT));
+    peer.open(first);
+    await peer.until(/<\/stream:features>/);
+    peer.send(`<bidi xmlns='urn:xmpp:bidi'/>`);
+    peer.send(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>`);
+    await peer.until(/<success /);
+    peer.open(first);
+    await peer.until(/<\/stream:features>/);
+    return peer;
+  };
+  /** Proves a further pair by the certificate of the connection. */
+  const add = async (peer: Peer, from: string, to: string): Promise<void> => {
+    peer.send(`<db:result from='${from}' to='${to}'>k</db:result>`);
+    await peer.until(new RegExp(`<db:result from='${to}' to='${from}' type='valid'/>`));
+  };
+  const say = (id: string, to: string): Promise<void> =>
+    stage.juliet.send(`<message to='${to}' type='chat' id='${id}'><body>line</body></message>`);
+
+  beforeEach(async () => {
+    stage = await FederationStage.open({ environment: OURS });
+  });
+
+  it('are heard each for itself, and answered over the same stream where it serves both directions', async () => {
+    const peer = await proved();
+    await add(peer, CHAT, 'example.com');
+    await add(peer, 'montague.example', 'example.net');
+    peer.send(`<message from='room@${CHAT}' to='juliet@example.com' type='chat'><body>welcome</body></message>`);
+    await stage.stage.settle();
+    expect(stage.juliet.take().join('')).to.include('<body>welcome</body>');
+    await say('m1', `room@${CHAT}`);
+    await say('m2', 'romeo@montague.example');
+    expect((await stage.sent(peer)).sort()).to.deep.equal(['m1', 'm2']);
+    expect(stage.dialed).to.deep.equal([]);
+  });
+
+  for (const first of ['montague.example', CHAT]) {
+    it(`are resumed together (XEP-0198 5), though ${first} is proved first again`, async () => {
+      const peer = await proved();
+      await add(peer, CHAT, 'example.com');
+      peer.send(`<enable xmlns='urn:xmpp:sm:3' resume='true'/>`);
+      const [, id = ''] = await peer.until(/<enabled [^>]*id='([^']*)'/);
+      await stage.stage.settle();
+      await say('m1', `room@${CHAT}`);
+      await say('m2', 'romeo@montague.example');
+      expect((await stage.sent(peer)).sort()).to.deep.equal(['m1', 'm2']);
+      peer.connection.close(new Error('ECONNRESET'));
+      await stage.stage.settle();
+      const next = await proved(first);
+      await add(next, first === CHAT ? 'montague.example' : CHAT, 'example.com');
+      next.send(`<resume xmlns='urn:xmpp:sm:3' previd='${id}' h='0'/>`);
+      await next.until(/<resumed /);
+      await stage.stage.settle();
+      stage.clock.advance(100);
+      await stage.pass(1);
+      expect((await stage.sent(next)).sort()).to.deep.equal(['m1', 'm2']);
+      expect(stage.errors()).to.deep.equal([]);
+    });
+  }
 });
