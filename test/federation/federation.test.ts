@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
 import { ClientProcess } from '../interop/client-process.ts';
 import { SLIXMPP } from '../interop/client-kinds.ts';
@@ -15,6 +16,8 @@ const MONTAGUE = 'montague.example';
 const JULIET = `juliet@${CAPULET}`;
 const ROMEO = `romeo@${MONTAGUE}`;
 const COUNT = 1000;
+const PATIENCE_MS = 60_000;
+const POLL_MS = 50;
 
 /** How the two servers meet. */
 interface Meeting {
@@ -94,6 +97,16 @@ for (const [name, address, startPeer] of [
       const bodies: string[] = [];
       while (bodies.length < count) bodies.push((await client.next('message', ({ type }) => type === 'chat')).body);
       return bodies;
+    };
+    /** Everything that Juliet's server has accepted for the other one is acknowledged by it, or has come back. */
+    const nothingIsOwed = async (): Promise<void> => {
+      const { outboxes, commit } = capulet.running.operations.storage;
+      for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline;) {
+        const { done } = await outboxes.everything(() => undefined).next();
+        if (done === true) break;
+        await setTimeout(POLL_MS);
+      }
+      await commit.flush();
     };
     const lines = (who: string): string[] => Array.from({ length: COUNT }, (_, n) => `${who} ${n}`);
 
@@ -183,6 +196,7 @@ for (const [name, address, startPeer] of [
           if (body === 'last') break;
         }
         for (const { body, type } of romeo.takeLeft('message')) if (type === 'chat') arrived.add(body);
+        await nothingIsOwed();
         await juliet.perform({ command: 'ping', to: CAPULET });
         const returned = new Set(
           juliet
