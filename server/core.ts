@@ -20,6 +20,7 @@ import { MessageDelivery } from './routing/message-delivery.ts';
 import { Pipeline } from './routing/pipeline.ts';
 import { Recorder } from './routing/recorder.ts';
 import { Repeats } from './routing/repeats.ts';
+import { ReturnedErrors } from './routing/returned-errors.ts';
 import { ResumableSessions } from './routing/resumable-sessions.ts';
 import { Router } from './routing/router.ts';
 import { Sequencer } from './routing/sequencer.ts';
@@ -94,15 +95,29 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   const sessionSlots = new SlotNumbers();
   const asNumber = { name: 'archive-mark', save: String, restore: Number };
   const archiveMark = new Slot<number>(sessionSlots, () => 0, asNumber);
+  const delivery = new MessageDelivery({ pipeline, archiveIds, archiveMark, clock, log, counters, refuse });
+  const { accounts } = storage;
+  const returned = new ReturnedErrors({
+    recorder,
+    delivery,
+    table,
+    accounts,
+    commit,
+    counters,
+    isLocalDomain,
+    answer: refuse,
+  });
   const acceptance = new Acceptance({
     recorder,
     repeats,
-    delivery: new MessageDelivery({ pipeline, archiveIds, archiveMark, clock, log, counters, refuse }),
+    delivery,
     log,
     counters,
     history,
     maxOfflineMessages: config.offline.maxMessages,
     maxOfflineBytes: config.offline.maxBytes,
+    maxReturnedMessages: config.s2s.maxQueueStanzas,
+    maxReturnedBytes: config.s2s.maxQueueBytes,
     currentAccount: (account) => (table.peek(account.jid.bare) === account ? account : table.account(account.jid)),
     isLocalDomain,
     refuse,
@@ -114,6 +129,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     pipeline,
     iq,
     acceptance,
+    returned,
     pending,
     log,
     counters,

@@ -169,6 +169,18 @@ export class Accounts {
     });
   }
 
+  /**
+   * Does something while the account is there, disabled or not: no change of it comes in between. Resolves to false, with
+   * nothing done, where there is none.
+   */
+  whileThere(jid: string, work: () => void): Promise<boolean> {
+    return this.#change(async () => {
+      if ((await this.get(jid)) === undefined) return false;
+      work();
+      return true;
+    });
+  }
+
   /** A page of accounts in the order of their keys (by shard, then by JID): always the same order, not the alphabet's. */
   async list(options: AccountListOptions): Promise<readonly Account[]> {
     const accounts: Account[] = [];

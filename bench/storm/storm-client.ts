@@ -89,9 +89,7 @@ export class StormClient {
       `xmlns:stream='http://etherx.jabber.org/streams'>`;
     if (kind === 'login') await this.#logIn(header);
     else this.#send(header + this.#tokenRequest(kind));
-    const success = await this.#until(
-      /<success .*(?:<resumed .*<\/success>|<\/success><stream:features>.*?<\/stream:features>)/,
-    );
+    const success = await this.#until(/<success .*<\/success><stream:features>.*?<\/stream:features>/);
     this.#token = attributeIn(success, 'token', 'token') ?? this.#token;
     const isResumed = success.includes('<resumed ');
     if (isResumed) return true;

@@ -9,7 +9,7 @@ import { positionsOf, type Carrier, type Parcel, type ParcelOwner } from './parc
 import { PathOutbox, type PathOutboxOptions } from './path-outbox.ts';
 import type { PeerFailure } from './peer-failure.ts';
 import { RetrySchedule } from './retry-schedule.ts';
-import type { Returns } from './returns.ts';
+import type { Returns, ReturnsOwner } from './returns.ts';
 import { isDurable } from './server-stanza.ts';
 
 /** What every path shares. */
@@ -52,7 +52,7 @@ const RESUMPTION_PATIENCE_MS = 15_000;
  * The one way from a domain of ours to a domain elsewhere (RFC 6120 10.1): everything leaves in the order in which it came,
  * over one stream at a time. What was acknowledged to its sender lies in the outbox until the other server has it.
  */
-export class DomainPath implements ParcelOwner {
+export class DomainPath implements ParcelOwner, ReturnsOwner<Parcel> {
   readonly pair: DomainPair;
   readonly #context: PathContext;
   readonly #outbox: PathOutbox;
@@ -62,6 +62,8 @@ export class DomainPath implements ParcelOwner {
   #out = 0;
   /** Parcels that are being stored and have not been handed over. */
   #reserved = 0;
+  /** Parcels on their way back to their senders. */
+  #returning = 0;
   #carrier: Carrier | undefined;
   /** When there was a carrier last, monotonic milliseconds. */
   #carriedAt = -Infinity;
@@ -86,6 +88,7 @@ export class DomainPath implements ParcelOwner {
       this.#queue.length === 0 &&
       this.#out === 0 &&
       this.#reserved === 0 &&
+      this.#returning === 0 &&
       this.#carrier === undefined &&
       !this.#isConnecting &&
       this.#retries.isDue
@@ -180,13 +183,10 @@ export class DomainPath implements ParcelOwner {
       let stanza: Stanza;
       try {
         stanza = readStoredStanza(document);
+        if (!this.#isOwn(stanza)) throw new Error('it is of another pair of domains');
       } catch (error) {
         this.#context.log.error({ ...this.pair, error: String(error) }, 'a message for another server is damaged');
         this.#outbox.remove([position]);
-        continue;
-      }
-      if (isHandedOut && stanza.from?.domain === this.pair.remote) {
-        this.#context.returns.restore(this.pair, { stanza, position, at });
         continue;
       }
       const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
@@ -285,6 +285,18 @@ export class DomainPath implements ParcelOwner {
     if (this.#carrier === carrier) this.#goOn();
   }
 
+  // ReturnsOwner
+
+  returned(parcel: Parcel): void {
+    this.#returning--;
+    this.#release(parcel);
+  }
+
+  leftBehind(parcel: Parcel): void {
+    this.#outbox.keepMark();
+    this.returned(parcel);
+  }
+
   /** A stanza as it waits here, not held yet. Throws StanzaError where there is no room, or no hope. */
   #parcelOf(stanza: Stanza): Parcel {
     const { clock, limits, usage } = this.#context;
@@ -293,7 +305,7 @@ export class DomainPath implements ParcelOwner {
     if (failure !== undefined) throw failure.toStanzaError();
     const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
     if (
-      this.#queue.length + this.#out + this.#reserved >= limits.maxStanzas ||
+      this.#queue.length + this.#out + this.#reserved + this.#returning >= limits.maxStanzas ||
       this.#bytes + bytes > limits.maxBytes ||
       usage.bytes + bytes > limits.maxTotalBytes
     ) {
@@ -304,6 +316,10 @@ export class DomainPath implements ParcelOwner {
     // With nothing ahead it is sent as soon as it is stored, so the store may say so from the start.
     const isMarked = !isKept || (this.#carrier !== undefined && this.#queue.every((parcel) => parcel.isMarked));
     return { stanza, owner: this, position, at, bytes, isReady: !isKept, isMarked };
+  }
+
+  #isOwn({ from, to }: Stanza): boolean {
+    return from?.domain === this.pair.local && to?.domain === this.pair.remote;
   }
 
   #hold(parcel: Parcel): void {
@@ -366,7 +382,7 @@ export class DomainPath implements ParcelOwner {
   }
 
   #return(parcels: readonly Parcel[], error: StanzaError): void {
-    for (const parcel of parcels) this.#release(parcel);
-    this.#context.returns.give(this.pair, parcels, error);
+    this.#returning += parcels.length;
+    this.#context.returns.give(this.pair, parcels, error, this);
   }
 }

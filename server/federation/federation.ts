@@ -23,7 +23,7 @@ import type { StreamFlow } from './stream-flow.ts';
 import { failureOf, type StreamOpening } from './stream-opening.ts';
 
 export interface FederationOptions extends Omit<FederationContext, 'events'> {
-  readonly router: FederationContext['router'] & Pick<Router, 'presentAddress'>;
+  readonly router: FederationContext['router'] & Pick<Router, 'giveBack'>;
   readonly storage: Pick<Storage, 'outboxes' | 'commit'>;
   readonly dialing: StreamOpening['dialing'];
   readonly connect: StreamOpening['connect'];
@@ -44,7 +44,6 @@ export class Federation implements Destination, StreamEvents {
   readonly #streams = new Set<ServerStream>();
   readonly #outgoing: OutgoingStreams;
   readonly #kept = new KeptFlows();
-  readonly #returns: Returns;
   readonly #answering = new BoundedCache<string, object>(PINGING_SERVERS);
   #isStopping = false;
 
@@ -53,7 +52,6 @@ export class Federation implements Destination, StreamEvents {
     this.#context = { ...options, events: this };
     const { dialing, connect, settings, storage, clock, log, random, router } = options;
     this.#outgoing = new OutgoingStreams({ dialing, connect, context: this.#context }, this.#streams);
-    this.#returns = new Returns({ ...options, outboxes: storage.outboxes, commit: storage.commit });
     const limits: PathLimits = {
       maxStanzas: settings.maxQueueStanzas,
       maxBytes: settings.maxQueueBytes,
@@ -71,7 +69,7 @@ export class Federation implements Destination, StreamEvents {
       isStopping: () => this.#isStopping,
       isResumable: (path) => this.#kept.founderOf(path) !== undefined,
       connect: (path) => void this.#connect(path),
-      returns: this.#returns,
+      returns: new Returns({ ...options, outboxes: storage.outboxes }),
       answer: (stanza, error) => router.answer(stanza, error),
     });
   }
@@ -124,7 +122,6 @@ export class Federation implements Destination, StreamEvents {
     for (const stream of this.#streams) stream.check(now);
     this.#paths.check();
     this.#kept.expire(now);
-    this.#returns.check();
   }
 
   /** Asks every other server how far it has come; returns whether something is not known to have arrived. */

@@ -56,7 +56,7 @@ export class PathOutbox {
     commit.add(outboxes.removeWrites(this.#pair, positions), {
       committed: () => undefined,
       refused: (error) => {
-        this.#hasMark = false; // what stays is not sent again as long as the mark is there
+        this.keepMark();
         log.error({ ...this.#pair, error: error.message }, 'delivered messages stay in the outbox');
       },
     });
@@ -80,6 +80,11 @@ export class PathOutbox {
         log.error({ ...this.#pair, error: error.message }, 'messages for another server wait for the store');
       },
     });
+  }
+
+  /** Something stays in the outbox: it is not sent again as long as the mark is there. */
+  keepMark(): void {
+    this.#hasMark = false;
   }
 
   /** Removes the mark of a path that is empty, and is forgotten. */

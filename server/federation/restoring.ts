@@ -3,12 +3,14 @@ import type { DomainPair, OutboxEntry } from '../../storage/outboxes.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { DomainPaths } from './domain-paths.ts';
 import { isServedHere, type FederationContext } from './federation-context.ts';
-import { KEPT_FOR_NOBODY_MS } from './returns.ts';
 
 export interface Restoring extends Pick<FederationContext, 'router' | 'clock' | 'log'> {
   readonly storage: Pick<Storage, 'outboxes' | 'commit'>;
   readonly paths: DomainPaths;
 }
+
+/** How long what is of use to nobody here stays in the store: 30 days. */
+const KEPT_FOR_NOBODY_MS = 30 * 86_400_000;
 
 /** Takes up what an earlier run left in the outbox; returns how many stanzas. Rejects with StoreError. */
 export async function restoreOutbox(restoring: Restoring): Promise<number> {

@@ -8,6 +8,7 @@ import type { SendKey } from '../../storage/send-keys.ts';
 import type { Account, Inbound, SentStanza } from './account.ts';
 import { Deliveries, HeldDelivery } from './deliveries.ts';
 import { messageFate, type MessageFate } from './delivery.ts';
+import { mayComeBack } from './returned-errors.ts';
 import { chatOf, type RecordedPlace, type Recorder } from './recorder.ts';
 import type { Repeats } from './repeats.ts';
 import type { MessageDelivery } from './message-delivery.ts';
@@ -27,6 +28,9 @@ export interface AcceptanceOptions {
   readonly history: boolean;
   readonly maxOfflineMessages: number;
   readonly maxOfflineBytes: number;
+  /** How much may come back to an account and wait beyond that; with more it sends nothing elsewhere. */
+  readonly maxReturnedMessages: number;
+  readonly maxReturnedBytes: number;
   /** The object that now stands for an account; perhaps another one than when it sent something. */
   currentAccount(account: Account): Account;
   isLocalDomain(domain: string): boolean;
@@ -90,6 +94,7 @@ export class Acceptance implements RecordedOutcome {
    */
   acceptSent(sent: SentStanza, receipt: Receipt | undefined, way: WayElsewhere): void | Promise<void> {
     const { stanza, session } = sent;
+    this.#checkReturned(session.account, stanza);
     const keeping = this.#options.history ? keepingOf(stanza) : 'never';
     if (keeping !== 'archive') {
       this.copySent(sent);
@@ -223,6 +228,18 @@ export class Acceptance implements RecordedOutcome {
       waitingBytes + stanza.content.length > maxOfflineBytes
     ) {
       throw new StanzaError('service-unavailable', 'The recipient has no room for more messages');
+    }
+  }
+
+  /** What has come back is never refused, so who takes nothing of it may not send what would come back too. */
+  #checkReturned({ pending }: Account, stanza: Stanza): void {
+    const { maxOfflineMessages, maxOfflineBytes, maxReturnedMessages, maxReturnedBytes } = this.#options;
+    const isTooMuch =
+      pending.waitingCount >= maxOfflineMessages + maxReturnedMessages ||
+      pending.waitingBytes >= maxOfflineBytes + maxReturnedBytes;
+    if (isTooMuch && mayComeBack(stanza)) {
+      const text = 'Too much that could not be delivered waits for you: become available to receive it';
+      throw new StanzaError('resource-constraint', text, 'wait');
     }
   }
 

@@ -52,6 +52,15 @@ export function messageFate<R extends Resource>(type: MessageType, to: Jid, reso
 }
 
 /**
+ * The same for the error that answers a message of the account's own (returned-errors.ts): it goes to the session that sent
+ * the message while that is there, then to whom other messages go.
+ */
+export function returnedErrorFate<R extends Resource>(to: Jid, resources: readonly R[]): MessageFate<R> {
+  const sender = resources.find((resource) => resource.jid.full === to.full);
+  return sender === undefined ? messageFate('chat', to.toBare(), resources) : { kind: 'deliver', to: [sender] };
+}
+
+/**
  * Whether a stranger hears that a message for nobody has not arrived: where there is no such account, and where a
  * resource is addressed that is not there. An error must not tell an account from none, nor a resource from none (8.1,
  * RFC 6120 13.10.2 and 13.11), so it is sent only where an account that is there would refuse as well, and for words

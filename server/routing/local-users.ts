@@ -1,4 +1,3 @@
-import type { Jid } from '../../stanzas/jid.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { Counters } from '../metrics/counters.ts';
@@ -77,13 +76,6 @@ export class LocalUsers {
       const deliver = (): void => this.#deliverNow(session, stanza);
       account.enqueue(isLate ? new HeldDelivery(account, deliver) : { isReady: true, deliver });
     }
-  }
-
-  /** As Router.presentAddress. */
-  presentAddress(jid: Jid): Jid | undefined {
-    const sessions = this.#options.table.peek(jid.bare)?.sessions.filter(({ stream }) => stream !== undefined) ?? [];
-    const own = sessions.find((session) => session.jid.full === jid.full);
-    return (own ?? sessions.find(({ isAvailable }) => isAvailable))?.jid;
   }
 
   /** RFC 6120 8.2.3, RFC 6121 8.5.3.2.3: a request whose recipient has gone meanwhile is answered all the same. */

@@ -10,7 +10,7 @@ import type { Counters } from '../metrics/counters.ts';
 import type { MeasuredMessage } from '../metrics/message-stages.ts';
 import type { Account, SentStanza } from './account.ts';
 import type { ArchiveIds } from './archive-ids.ts';
-import { messageFate } from './delivery.ts';
+import { messageFate, returnedErrorFate, type MessageFate } from './delivery.ts';
 import { LoggedMessage } from './logged-message.ts';
 import type { GivenBack } from './pending-messages.ts';
 import type { Copy, Pipeline } from './pipeline.ts';
@@ -45,13 +45,14 @@ export class MessageDelivery {
     const size = entry.stanzaBytes;
     // Behind messages that wait, or with nobody there, it waits too: the flush keeps the order.
     if (account.isFlushing || pending.waitingCount > 0) {
+      if (this.#giveAhead(account, stanza, entry)) return;
       pending.addWaiting(entry.position, size);
       this.#options.counters.messages.stored++;
       account.rememberLate(stanza.from!.bare);
       if (!account.isFlushing) this.flush(account);
       return;
     }
-    const fate = messageFate(messageType(stanza), stanza.to!, account.sessions);
+    const fate = fateOf(stanza, account.sessions);
     // A client that is away for a moment has its share in memory; more waits in the log until it is back.
     const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds);
     if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
@@ -69,9 +70,24 @@ export class MessageDelivery {
     if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
     this.#options.counters.messages.delivered++;
     if (to.length + copies.length === 0) pending.confirm(entry.position);
-    for (const session of to) give(session, message.stamped, entry);
+    for (const session of to) give(session, addressed(message.stamped, session), entry);
     if (measured !== undefined && to.some(isConnected)) measured.leaves();
     for (const { to, stanza: copy } of copies) give(to, copy, entry);
+  }
+
+  /**
+   * Where nobody takes what waits, perhaps never, a session that sends all the same hears at once what has come back: nothing
+   * that waits is of use to it.
+   */
+  #giveAhead(account: Account, stanza: Stanza, entry: RecordedPlace): boolean {
+    if (!isError(stanza) || account.isFlushing || hasReader(account)) return false;
+    const sender = account.session(stanza.to!.full);
+    if (sender === undefined || !mayTakeMore(sender)) return false;
+    account.pending.handOutAhead(entry.position);
+    account.pending.deleteWhenDone(entry.position);
+    this.#options.counters.messages.delivered++;
+    give(sender, stanza, entry);
+    return true;
   }
 
   /** Whether anybody could get a copy of what this session sends. */
@@ -189,8 +205,10 @@ export class MessageDelivery {
           if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
           if (to.length + copies.length === 0) pending.confirm(entry.position);
           if (message !== undefined) {
-            const stanza = withDelay(message.stamped, account.jid.domain, entry.position);
-            for (const session of to) give(session, stanza, entry);
+            const { stamped } = message;
+            // An error says nothing that has a time: the message that it answers has.
+            const stanza = isError(stamped) ? stamped : withDelay(stamped, account.jid.domain, entry.position);
+            for (const session of to) give(session, addressed(stanza, session), entry);
             this.#options.counters.messages.deliveredLate++;
           }
           for (const copy of copies) give(copy.to, copy.stanza, entry);
@@ -228,7 +246,7 @@ export class MessageDelivery {
     // An entry that cannot be read is passed over rather than standing before all that come later.
     if (stored === undefined) return { message: undefined, to: [] };
     const message = new LoggedMessage(account, stored, entry, this.#options.archiveIds);
-    const fate = messageFate(messageType(stored), stored.to!, account.sessions);
+    const fate = fateOf(stored, account.sessions);
     switch (fate.kind) {
       case 'deliver':
         return { message, to: fate.to };
@@ -272,6 +290,22 @@ interface FateOfStored {
 const NO_COPIES: readonly Copy[] = [];
 const BEHIND_POLL_MS = 50;
 const STUCK_MS = 60_000;
+
+/** What becomes of a message in the log now. */
+function fateOf(stanza: Stanza, sessions: readonly Session[]): MessageFate<Session> {
+  if (isError(stanza)) return returnedErrorFate(stanza.to!, sessions.filter(mayTakeMore));
+  return messageFate(messageType(stanza), stanza.to!, sessions);
+}
+
+/** The only errors in a log are those for messages of its owner (returned-errors.ts). */
+function isError({ type }: Stanza): boolean {
+  return type === 'error';
+}
+
+/** An error for a session that is gone says to whom it comes now: clients look for what they have sent themselves. */
+function addressed(stanza: Stanza, { jid }: Session): Stanza {
+  return isError(stanza) && !jid.equals(stanza.to!) ? stanza.withHeader({ to: jid }) : stanza;
+}
 
 /** Delivers what is handed out already. One of several sessions may have ended while the others were served. */
 function give(session: Session, stanza: Stanza, { position }: LogPlace): void {

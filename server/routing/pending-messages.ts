@@ -125,6 +125,13 @@ export class PendingMessages {
     this.#insertInHand(position, 1);
   }
 
+  /** A committed message that goes to one session ahead of those that wait. */
+  handOutAhead(position: number): void {
+    this.#countedTo = Math.max(this.#countedTo, position);
+    this.#highest = Math.max(this.#highest, position);
+    this.#insertInHand(position, 1);
+  }
+
   /** A new entry that nobody waits for, such as one the owner sent: the cursor passes it in its turn. */
   passOver(position: number): void {
     // Behind messages that wait the flush passes it.
@@ -141,25 +148,37 @@ export class PendingMessages {
     this.#passed = position;
   }
 
-  /** A message that is handed out leaves the log when the cursor has passed it. */
+  /** A message that is handed out leaves the log when a client has it. */
   deleteWhenDone(position: number): void {
     this.#doomed.push(position);
   }
 
-  /** What of those the cursor has passed. */
+  /** What of those a client has: also ahead of the cursor, which may have to wait for what waits before it. */
   get done(): readonly number[] {
-    return this.#doomed.filter((position) => position <= this.cursor);
+    return this.#doomed.filter((position) => this.#isDone(position));
   }
 
-  /** The cursors are on disk, and what was `done` up to `cursor` is deleted. */
-  cursorSaved({ cursor, archivedCursor }: Cursors): void {
+  #isDone(position: number): boolean {
+    return position <= this.cursor || this.#inHand.get(position) === CONFIRMED;
+  }
+
+  /** The cursors are on disk, and what was `done` is deleted. */
+  cursorSaved({ cursor, archivedCursor }: Cursors, deleted: readonly number[]): void {
     this.#saved = { cursor, archivedCursor };
-    this.#doomed = this.#doomed.filter((position) => position > cursor);
+    if (deleted.length === 0) return;
+    const gone = new Set(deleted);
+    this.#doomed = this.#doomed.filter((position) => !gone.has(position));
+    for (const position of deleted) {
+      if (position <= this.#handedOut || this.#inHand.get(position) !== CONFIRMED) continue;
+      this.#inHand.delete(position);
+      this.#generation++; // a page that was read before may hold it
+    }
   }
 
-  /** Whether the store knows where the cursors are. */
+  /** Whether the store knows where the cursors are, and holds nothing that should be deleted. */
   get isSaved(): boolean {
-    return this.cursor === this.#saved.cursor && this.archivedCursor === this.#saved.archivedCursor;
+    const areCursorsSaved = this.cursor === this.#saved.cursor && this.archivedCursor === this.#saved.archivedCursor;
+    return areCursorsSaved && !this.#doomed.some((position) => this.#isDone(position));
   }
 
   /** Whether everything handed out so far has reached its client. */
@@ -176,6 +195,8 @@ export class PendingMessages {
   confirm(position: number): void {
     if ((this.#inHand.get(position) ?? CONFIRMED) === CONFIRMED) return;
     this.#inHand.set(position, CONFIRMED);
+    // The cursor does not get there yet; but the message need not stay in the log.
+    if (position > this.#handedOut && this.#doomed.includes(position)) this.#store.cursorMoved();
     this.#advance();
   }
 

@@ -106,6 +106,11 @@ export class Recorder {
     else commit.add(other === undefined ? [one] : [one, other], listener);
   }
 
+  /** The message in the place of something else, as an error in the place of what it answers. */
+  commitInstead({ one }: Recording, writes: readonly Write[], listener: CommitListener): void {
+    this.#options.commit.add(one === undefined ? writes : [...writes, one], listener);
+  }
+
   #append(
     recording: Recording,
     account: Account,

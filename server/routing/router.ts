@@ -1,4 +1,3 @@
-import type { Jid } from '../../stanzas/jid.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import type { StreamError } from '../../stanzas/stream-error.ts';
@@ -14,6 +13,7 @@ import type { PendingRequests } from './pending-requests.ts';
 import { amend, runScreens, type Pipeline } from './pipeline.ts';
 import { isKnownPresence, isOfPresence, sentPresenceKind, UNKNOWN_PRESENCE } from './presence-kinds.ts';
 import type { Receipt } from './receipt.ts';
+import type { Replaced, ReturnedErrors } from './returned-errors.ts';
 import { Requests } from './requests.ts';
 import type { Session } from './session.ts';
 import type { SessionTable } from './session-table.ts';
@@ -34,6 +34,7 @@ export interface RouterOptions {
   readonly pipeline: Pipeline;
   readonly iq: IqTable;
   readonly acceptance: Acceptance;
+  readonly returned: ReturnedErrors;
   readonly pending: PendingRequests;
   readonly log: Log;
   readonly counters: Counters;
@@ -130,12 +131,9 @@ export class Router implements AccountEvents {
     this.#errors.answer(stanza, error, receipt, to);
   }
 
-  /**
-   * Where somebody hears something now: at the address itself, or in a session of the same account that is available;
-   * undefined while nobody is there.
-   */
-  presentAddress(jid: Jid): Jid | undefined {
-    return this.#localUsers.presentAddress(jid);
+  /** Answers with an error what was acknowledged to its sender, who hears of it though away now, and after a crash. */
+  giveBack(stanza: Stanza, error: StanzaError, replaced: Replaced): void {
+    this.#options.returned.give(stanza, error, replaced);
   }
 
   /**
@@ -164,6 +162,8 @@ export class Router implements AccountEvents {
   };
 
   receive(account: Account, item: Inbound): void | Promise<void> {
+    const { stanza, replaced } = item;
+    if (replaced !== undefined) return this.#options.returned.receive(account, stanza, replaced);
     return this.#localUsers.receive(account, item);
   }
 

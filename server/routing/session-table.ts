@@ -141,7 +141,7 @@ export class SessionTable {
         ...storage.log.cursorWrites(owner, cursor, archivedCursor),
         ...storage.log.deleteWrites(owner, done),
       ]);
-      account.pending.cursorSaved({ cursor, archivedCursor });
+      account.pending.cursorSaved({ cursor, archivedCursor }, done);
     });
     for (const [index, result] of (await Promise.allSettled(saved)).entries()) {
       if (result.status === 'fulfilled') continue;
@@ -171,14 +171,11 @@ export class SessionTable {
       const record = await storage.accounts.get(bare);
       if (record === undefined) {
         account.state = 'absent';
-      } else if (record.disabled) {
-        await Promise.all(this.#loaders.map((load) => load(account)));
-        account.state = 'disabled';
       } else {
         const [usage, cursors] = await Promise.all([storage.log.pendingUsage(bare), storage.log.cursors(bare)]);
         account.pending.load({ ...usage, ...cursors });
         await Promise.all(this.#loaders.map((load) => load(account)));
-        account.state = 'present';
+        account.state = record.disabled ? 'disabled' : 'present';
       }
     } catch (error) {
       log.error({ account: bare, error: String(error) }, 'an account cannot be read from the store');

@@ -14,7 +14,7 @@ export interface ComponentOutboxOptions {
   readonly connection: Pick<Connection, 'write'>;
   readonly limits: ComponentQueueLimits & { readonly pingTimeoutSeconds: number };
   readonly clock: Pick<Clock, 'monotonic'>;
-  readonly router: Pick<Router, 'answer'>;
+  readonly router: Pick<Router, 'answer' | 'giveBack'>;
   readonly randomId: () => string;
 }
 
@@ -98,7 +98,14 @@ export class ComponentOutbox {
     for (const { stanza, receipt, isShown } of this.#queue.takeBack()) {
       if (isShown) continue;
       const error = new StanzaError('remote-server-timeout', 'The service was disconnected before it confirmed this');
-      this.#options.router.answer(stanza, error, receipt);
+      this.#options.router.giveBack(stanza, error, {
+        writes: [],
+        listener: {
+          committed: () => receipt?.refuse(error),
+          // Who is there hears of it all the same.
+          refused: () => this.#options.router.answer(stanza, error, receipt),
+        },
+      });
     }
   }
 }

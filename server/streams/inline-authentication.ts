@@ -72,8 +72,7 @@ async function welcome(
   stream.output.withhold();
   try {
     resumption?.proceed?.();
-    const isResumed = stream.session !== undefined;
-    const bind = !isResumed ? request.find('bind', NS.BIND2) : undefined;
+    const bind = stream.session === undefined ? request.find('bind', NS.BIND2) : undefined;
     if (bind !== undefined) inline += await bindInline(stream, Jid.parse(bare), bind, request.agent);
     if (stream.isOver) return;
     const identifier = toByteString(escapeText(stream.session?.jid.full ?? bare));
@@ -81,8 +80,7 @@ async function welcome(
       `<success xmlns='${NS.SASL2}'>${additional}` +
         `<authorization-identifier>${identifier}</authorization-identifier>${inline}</success>`,
     );
-    // XEP-0198, "Inline Stream Resumption": there is nothing left to negotiate, and features must not be sent
-    if (!isResumed) stream.negotiation.writeFeatures();
+    stream.negotiation.writeFeatures();
   } finally {
     stream.output.release();
   }

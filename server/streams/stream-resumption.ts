@@ -65,7 +65,5 @@ function takeFromFormerStream({ context }: ClientStream, session: Session): void
 async function notFound({ context }: ClientStream, owner: string, previd: string): Promise<ResumptionOutcome> {
   context.counters.resumptions.add('not_found');
   const handled = await context.resumable.handledBefore(owner, previd);
-  // 5: where there is no resumption at all, for instance not any more
-  const condition = context.config.c2s.resumptionSeconds === 0 ? 'feature-not-implemented' : 'item-not-found';
-  return { answer: failedElement(condition, handled), proceed: undefined };
+  return { answer: failedElement('item-not-found', handled), proceed: undefined };
 }

@@ -94,7 +94,7 @@ export async function playFederatedLoad(options: FederatedLoadOptions): Promise<
     acknowledged: history.acknowledgedCount,
     returned: history.returnedCount,
     doubted: history.doubtedCount,
-    violations: [...stuck, ...history.violations(await arrivals(sides))],
+    violations: [...stuck, ...history.violations(await arrivals(sides), options.kills)],
   };
 }
 

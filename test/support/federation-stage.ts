@@ -37,6 +37,8 @@ export interface FederationStageOptions {
   /** What protects the connections that are made; undefined: nobody answers. */
   readonly security?: SecurityLayer | undefined;
   readonly log?: Log;
+  /** Juliet is not there. */
+  readonly isAlone?: boolean;
 }
 
 /** Juliet's server, example.com, whose connections to other servers end in the test. */
@@ -100,7 +102,8 @@ export class FederationStage {
       await stage.storage.accounts.create(people[0]!, { createdAt: 0, disabled: false, credentials: {} });
     }
     const juliet = await stage.actor('juliet@example.com/balcony');
-    await juliet.enter();
+    if (options.isAlone === true) await juliet.leave();
+    else await juliet.enter();
     return new FederationStage(stage, juliet, options);
   }
 
@@ -143,6 +146,12 @@ export class FederationStage {
     return this.takeErrors().map(
       (stanza) => `${/ id='([^']*)'/.exec(stanza)?.[1] ?? ''} ${/<error [^>]*><([\w-]+)/.exec(stanza)?.[1] ?? ''}`,
     );
+  }
+
+  /** How many messages wait for Juliet. */
+  async waiting(): Promise<number> {
+    await this.stage.storage.commit.flush();
+    return (await this.stage.storage.log.pendingUsage('juliet@example.com')).count;
   }
 
   /** The ids of the messages that went over a connection since the last look. */

@@ -1,4 +1,7 @@
 import { expect } from 'chai';
+import { readStoredStanza } from '../../../server/routing/stored-stanza.ts';
+import { StanzaError } from '../../../stanzas/stanza-error.ts';
+import type { Stanza } from '../../../stanzas/stanza.ts';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import type { Write } from '../../../storage/ordered-store.ts';
 import { Stage, type Actor, type StageOptions } from '../../support/core.ts';
@@ -10,6 +13,17 @@ const TYPING = `<message to='${JULIET}' id='typing' type='chat'><composing xmlns
 
 function chat(id: string): string {
   return `<message to='${JULIET}' id='${id}' type='chat'><body>x</body></message>`;
+}
+
+const TIMEOUT = new StanzaError('remote-server-timeout');
+const UNHEARD = { writes: [], listener: { committed: () => undefined, refused: () => undefined } };
+
+/** What somebody sent to another server, and what was acknowledged. */
+function sent(from: string, id: string, content = '<body>x</body>'): Stanza {
+  const to = 'nurse@example.org';
+  return readStoredStanza(
+    `<message xmlns='jabber:client' from='${from}' to='${to}' id='${id}' type='chat'>${content}</message>`,
+  );
 }
 
 /** The ids of what came. */
@@ -150,6 +164,68 @@ describe('message delivery', () => {
     await later.send('<presence/>');
     expect(ids(later.take())).to.include('live');
     expect(romeo.take()).to.deep.equal([]);
+  });
+
+  it('tells a session that takes nothing of what waits at once what has come back to it, and keeps nothing of that', async () => {
+    stage = await Stage.open([JULIET, ROMEO]);
+    romeo = await stage.actor(`${ROMEO}/orchard`);
+    await romeo.send(chat('old'));
+    juliet = await stage.actor(`${JULIET}/balcony`);
+    const { log, commit } = stage.storage;
+    for (const presence of ['', '<presence><priority>-1</priority></presence>']) {
+      if (presence !== '') await juliet.send(presence);
+      juliet.take();
+      stage.core.router.giveBack(sent(`${JULIET}/balcony`, 'lost'), TIMEOUT, UNHEARD);
+      stage.core.router.giveBack(sent(`${JULIET}/chamber`, 'waits'), TIMEOUT, UNHEARD);
+      await stage.settle();
+      expect(ids(juliet.take())).to.deep.equal(['lost']);
+      juliet.session.flushed(juliet.session.flushMark());
+      await stage.core.table.saveCursors();
+      await commit.flush();
+    }
+    const left = await log.page(JULIET, { limit: 10 });
+    expect(ids(left.map(({ stanza }) => stanza))).to.deep.equal(['old', 'waits', 'waits']);
+    await juliet.send('<presence/>');
+    expect(ids(juliet.take())).to.deep.equal(['old', 'waits', 'waits']);
+  });
+
+  it('gives another session what the one that was told at once did not confirm', async () => {
+    stage = await Stage.open([JULIET, ROMEO]);
+    romeo = await stage.actor(`${ROMEO}/orchard`);
+    await romeo.send(chat('old'));
+    juliet = await stage.actor(`${JULIET}/balcony`);
+    stage.core.router.giveBack(sent(`${JULIET}/balcony`, 'lost'), TIMEOUT, UNHEARD);
+    await stage.settle();
+    expect(ids(juliet.take())).to.deep.equal(['lost']);
+    await juliet.leave();
+    const phone = await stage.actor(`${JULIET}/phone`);
+    await phone.send('<presence/>');
+    expect(ids(phone.take())).to.deep.equal(['old', 'lost']);
+  });
+
+  it('tells the other devices of what came back to one of them (XEP-0280 6.1)', async () => {
+    stage = await Stage.open([JULIET, ROMEO]);
+    [juliet, romeo] = [await stage.actor(`${JULIET}/balcony`), await stage.actor(`${JULIET}/phone`)];
+    for (const device of [juliet, romeo]) {
+      await device.send(`<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>`);
+      await device.send('<presence/>');
+    }
+    await juliet.send(`<message to='nurse@example.org' type='chat' id='lost'><body>x</body></message>`);
+    romeo.take();
+    juliet.take();
+    stage.core.router.giveBack(sent(`${JULIET}/balcony`, 'lost'), TIMEOUT, UNHEARD);
+    await stage.settle();
+    expect(juliet.take().join('')).to.match(/^<message [^>]*type='error'/);
+    expect(romeo.take().join('')).to.match(/<received .*<message [^>]*type='error'/);
+  });
+
+  it('XEP-0160 3: keeps no error of others, and no error for what nobody misses', async () => {
+    stage = await Stage.open([JULIET, ROMEO]);
+    await stage.receive(`<message from='nurse@example.org' to='${JULIET}/balcony' type='error' id='other'/>`);
+    const typing = sent(`${JULIET}/balcony`, 'typing', `<composing xmlns='http://jabber.org/protocol/chatstates'/>`);
+    stage.core.router.giveBack(typing, TIMEOUT, UNHEARD);
+    await stage.settle();
+    expect(await stage.storage.log.page(JULIET, { limit: 10 })).to.deep.equal([]);
   });
 
   describe('a session that ends while something waits for the disk behind a message', () => {

@@ -93,14 +93,19 @@ describe('pending messages', () => {
   });
 
   it('loses nothing over any interleaving of two sessions that come, confirm, end and overflow in a flush', async () => {
-    type Action = readonly [
-      'record' | 'record archived' | 'clear' | 'send' | 'flush' | 'end of one' | 'end of other' | 'confirm',
-      number,
-    ];
-    const action: fc.Arbitrary<Action> = fc.tuple(
-      fc.constantFrom('record', 'record archived', 'clear', 'send', 'flush', 'end of one', 'end of other', 'confirm'),
-      fc.nat({ max: 5 }),
-    );
+    const kinds = [
+      'record',
+      'record archived',
+      'record ahead',
+      'clear',
+      'send',
+      'flush',
+      'end of one',
+      'end of other',
+      'confirm',
+      'save',
+    ] as const;
+    const action = fc.tuple(fc.constantFrom(...kinds), fc.nat({ max: 5 }));
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 80 }), async (actions) => {
         const { pending, log, record } = queue();
@@ -142,6 +147,23 @@ describe('pending messages', () => {
               held.one.push(entry.position);
               if (number % 2 === 1) held.other.push(entry.position);
             }
+          } else if (kind === 'record ahead') {
+            if (pending.waitingCount === 0) continue;
+            const { position } = record();
+            pending.handOutAhead(position);
+            pending.deleteWhenDone(position);
+            held.other.push(position);
+          } else if (kind === 'save') {
+            const { cursor, archivedCursor, done } = pending;
+            for (const position of done) {
+              expect(confirmed.has(position), 'what nobody has is deleted').to.equal(true);
+              log.splice(
+                log.findIndex((entry) => entry.position === position),
+                1,
+              );
+            }
+            pending.cursorSaved({ cursor, archivedCursor }, done);
+            expect(pending.isSaved).to.equal(true);
           } else if (kind === 'send') {
             const entry = { ...record(), flags: { archived: true, pending: false, sent: true } };
             log.splice(-1, 1, entry);
@@ -154,7 +176,10 @@ describe('pending messages', () => {
           } else if (kind === 'flush') await flush(number);
           else if (kind === 'end of one') end('one');
           else if (kind === 'end of other') end('other');
-          else if (held.one.length > 0) confirm(held.one[number % held.one.length]!);
+          else {
+            const all = [...held.one, ...held.other];
+            if (all.length > 0) confirm(all[number % all.length]!);
+          }
           const passed = log.filter(
             ({ position, flags }) =>
               flags.pending && position <= pending.cursor && !confirmed.has(position) && !fromArchive.has(position),
@@ -175,6 +200,22 @@ describe('pending messages', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it('hands out ahead of what waits, and deletes it before the cursor gets there', async () => {
+    const { pending, log, record } = queue();
+    const [first, second] = [record(), record()];
+    pending.addWaiting(first.position, 10);
+    pending.handOutAhead(second.position);
+    pending.deleteWhenDone(second.position);
+    expect([pending.done, pending.isSaved]).to.deep.equal([[], true]);
+    pending.confirm(second.position);
+    expect([pending.done, pending.isSaved, pending.cursor]).to.deep.equal([[second.position], false, 0]);
+    const reading = pending.nextWaiting();
+    log.pop();
+    pending.cursorSaved({ cursor: 0, archivedCursor: 0 }, [second.position]);
+    expect((await reading)?.entries).to.deep.equal([first]);
+    expect([pending.done, pending.isSaved]).to.deep.equal([[], true]);
   });
 
   it('leaves alone what is committed and has not had its turn', async () => {

@@ -168,6 +168,19 @@ describe('the stream of an external component (XEP-0114)', () => {
     for (const answer of heard) expect(answer).to.match(stanzaError('remote-server-timeout'));
   });
 
+  it('gives back to who has left meanwhile when they come again', async () => {
+    const component = await stage.enter(PLAYS);
+    await component.answerPings();
+    await ask('one');
+    await juliet.leave();
+    component.connection.close(new Error('reset'));
+    await stage.play.settle();
+    expect((await stage.play.storage.log.pendingUsage('juliet@example.com')).count).to.equal(1);
+    const phone = await stage.play.actor('juliet@example.com/phone');
+    await phone.send('<presence/>');
+    expect(phone.take().join('')).to.match(stanzaError('remote-server-timeout'));
+  });
+
   it('gives back nothing that was confirmed in the middle of a burst', async () => {
     const component = await stage.enter(PLAYS);
     await component.answerPings();

@@ -16,7 +16,7 @@ const AGENT = `<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>V
 const HEADER =
   `<?xml version='1.0'?><stream:stream from='juliet@localhost' to='localhost' version='1.0' ` +
   `xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`;
-const WELCOME = /<success .*?(?:<resumed .*?<\/success>|<\/success><stream:features>.*?<\/stream:features>)/;
+const WELCOME = /<success .*<\/success><stream:features>.*?<\/stream:features>/;
 
 /** A client under direct TLS (XEP-0368) that knows its connection. */
 interface Phone {

@@ -8,7 +8,7 @@ import { nextTurn, PASSWORD, StreamStage, type StreamPlayer } from '../../suppor
 const JULIET = 'juliet@capulet.example';
 const AGENT = `<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>`;
 const BIND = `<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3' resume='true'/></bind>`;
-const WELCOME = /<success .*?(?:<resumed .*?<\/success>|<\/success><stream:features>.*?<\/stream:features>)/;
+const WELCOME = /<success .*?<\/success><stream:features>.*?<\/stream:features>/;
 
 /** Everything that was sent has led to what it leads to. */
 async function settle(): Promise<void> {

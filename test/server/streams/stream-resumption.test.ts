@@ -156,13 +156,6 @@ describe('stream resumption (XEP-0198 5)', () => {
     await client.until(/<enabled [^>]*id=/);
   });
 
-  it('answers feature-not-implemented where no session is resumable', async () => {
-    await play.stop();
-    play = await serverForTests({ environment: { POSTHORN_C2S_RESUMPTION_SECONDS: '0' } });
-    const client = await resume('juliet', 'no-such-session', 7);
-    await client.until(/<failed [^>]*><feature-not-implemented/);
-  });
-
   it('answers bad-request where an attribute is missing or no number', async () => {
     const client = await play.authenticated('juliet');
     client.open();

@@ -1,0 +1,131 @@
+import { NS } from '../../stanzas/namespaces.ts';
+import { keepingOf } from '../../stanzas/processing-hints.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
+import type { StanzaError } from '../../stanzas/stanza-error.ts';
+import type { Accounts } from '../../storage/accounts.ts';
+import type { CommitListener, GroupCommit } from '../../storage/group-commit.ts';
+import { StoreError, type Write } from '../../storage/ordered-store.ts';
+import type { Counters } from '../metrics/counters.ts';
+import type { Account } from './account.ts';
+import type { MessageDelivery } from './message-delivery.ts';
+import { ReceivedMessage } from './recorded-message.ts';
+import type { Recorder } from './recorder.ts';
+import type { SessionTable } from './session-table.ts';
+
+/** What an error takes the place of. */
+export interface Replaced {
+  /** What is written with the error, in one batch: a crash leaves the one or the other, never neither. */
+  readonly writes: readonly Write[];
+  /** Committed: the sender hears of it. Refused: nothing has happened. */
+  readonly listener: CommitListener;
+}
+
+export interface ReturnedErrorsOptions {
+  readonly recorder: Recorder;
+  readonly delivery: MessageDelivery;
+  readonly table: Pick<SessionTable, 'account'>;
+  readonly accounts: Pick<Accounts, 'whileThere'>;
+  readonly commit: GroupCommit;
+  readonly counters: Counters;
+  isLocalDomain(domain: string): boolean;
+  /** Sends the error back, to who is there. */
+  answer(stanza: Stanza, error: StanzaError): void;
+}
+
+/**
+ * Errors for what was acknowledged to its sender and has not arrived. XEP-0160 3 keeps no errors for who is away; but this
+ * one is all its sender will ever hear of the message, so it waits in the sender's log like a message, not archived and
+ * without a number, until a client has it. Errors of others never get into a log: one that is there is of this kind.
+ */
+export class ReturnedErrors {
+  readonly #options: ReturnedErrorsOptions;
+
+  constructor(options: ReturnedErrorsOptions) {
+    this.#options = options;
+  }
+
+  /** Gives a stanza back to its sender, behind what is on its way there; `replaced` hears later, or during the call. */
+  give(stanza: Stanza, error: StanzaError, replaced: Replaced): void {
+    const { table, commit } = this.#options;
+    if (this.#isFromPerson(stanza) && mayComeBack(stanza)) {
+      table.account(stanza.from!).received.put({ stanza: stanza.errorReply(error), receipt: undefined, replaced });
+      return;
+    }
+    const { writes, listener } = replaced;
+    const committed = (): void => {
+      listener.committed();
+      if (isAnswered(stanza)) this.#options.answer(stanza, error);
+    };
+    if (writes.length === 0) setImmediate(committed);
+    else commit.add(writes, { committed, refused: (failure) => listener.refused(failure) });
+  }
+
+  /** Takes the error in its turn, as the account's mailbox has it. */
+  receive(account: Account, error: Stanza, replaced: Replaced): void | Promise<void> {
+    const record = (): void => this.#record(account, error, replaced);
+    switch (account.state) {
+      case 'present':
+        record();
+        return;
+      case 'disabled':
+        // Perhaps it is being removed: what is written behind that would outlive it.
+        return this.#options.accounts.whileThere(account.jid.bare, record).then(
+          (isThere) => (isThere ? undefined : this.#forget(replaced)),
+          (failure: unknown) => replaced.listener.refused(asStoreError(failure)),
+        );
+      case 'absent':
+        this.#forget(replaced);
+        return;
+      case 'loading':
+      case 'unreadable':
+        replaced.listener.refused(new StoreError('failed', `the account ${account.jid.bare} cannot be read`));
+    }
+  }
+
+  #record(account: Account, error: Stanza, { writes, listener }: Replaced): void {
+    const { recorder, delivery, counters } = this.#options;
+    const recording = recorder.begin(undefined);
+    const entry = recorder.received(recording, account, error, false);
+    const message = new ReceivedMessage(UNANSWERED, delivery, account, error, undefined, entry);
+    account.enqueue(message);
+    const committed = (): void => {
+      counters.messages.refused++;
+      listener.committed();
+      message.committed();
+    };
+    const refused = (failure: StoreError): void => {
+      message.refused(failure);
+      listener.refused(failure);
+    };
+    recorder.commitInstead(recording, writes, { committed, refused });
+  }
+
+  /** Its sender has no account any more. */
+  #forget({ writes, listener }: Replaced): void {
+    this.#options.counters.messages.dropped++;
+    this.#options.commit.add(writes, listener);
+  }
+
+  #isFromPerson({ from }: Stanza): boolean {
+    return from !== undefined && from.local !== '' && this.#options.isLocalDomain(from.domain);
+  }
+}
+
+/** Whether a stanza says something whose loss its sender must hear of, and so may come back as an error in the sender's log. */
+export function mayComeBack(stanza: Stanza): boolean {
+  if (stanza.kind !== 'message' || stanza.type === 'error') return false;
+  return keepingOf(stanza) !== 'never' || stanza.hasChild('body', NS.CLIENT);
+}
+
+/** RFC 6121 4.3: nobody waits for an answer to a probe, nor to a goodbye. */
+function isAnswered({ kind, type }: Stanza): boolean {
+  return kind !== 'presence' || (type !== 'probe' && type !== 'unavailable' && type !== 'error');
+}
+
+function asStoreError(failure: unknown): StoreError {
+  if (failure instanceof StoreError) return failure;
+  return new StoreError('failed', 'the store failed unexpectedly', { cause: failure });
+}
+
+/** An error is not answered with another one (RFC 6120 8.3.1 rule 8). */
+const UNANSWERED = { refused: () => undefined };
