@@ -69,7 +69,6 @@ interface Served {
 export class TlsContexts {
   readonly #options: TlsOptions;
   readonly #ticketKeys: Buffer;
-  readonly #whenReplaced: (() => void)[] = [];
   #served: readonly [Served, ...Served[]];
   #byDomain: DomainTable<Served>;
   #watch: FileWatch | undefined;
@@ -95,29 +94,10 @@ export class TlsContexts {
     return this.#for(servername, fallbackDomain).context;
   }
 
-  /**
-   * The certificate that contextFor shows, as DER, for the channel binding tls-server-end-point (RFC 5929 4). A
-   * connection of TLS 1.2 that resumed a session has no servername, so give the stream's `to` as well.
-   */
-  certificateFor(servername?: string | false | null, fallbackDomain?: string): Buffer {
-    return this.#for(servername, fallbackDomain).certificate.leaf.raw;
-  }
-
   /** For `SNICallback` of node:tls. A name that is not ours leaves the connection with the context it was given. */
   readonly sniCallback = (servername: string, answer: (error: Error | null, context?: SecureContext) => void): void => {
     answer(null, this.#find(servername)?.context);
   };
-
-  /** What a tls.Server needs for clients that name no domain; to be given anew (`setSecureContext`) in `onReplaced`. */
-  get defaultOptions(): SecureContextOptions {
-    const { certificate } = this.#served[0];
-    return this.#optionsOf(certificate, sessionIdOf(this.#served.map((served) => served.certificate)));
-  }
-
-  /** Calls back whenever a certificate has been replaced. */
-  onReplaced(callback: () => void): void {
-    this.#whenReplaced.push(callback);
-  }
 
   /** Reads every file again. What cannot be used is logged, and its predecessor stays. */
   reload(): readonly ReloadResult[] {
@@ -170,7 +150,7 @@ export class TlsContexts {
     const { peerAuthorities } = this.#options;
     served.peerContext ??= createSecureContext({
       ...this.#optionsOf(served.certificate, ''),
-      ...(peerAuthorities !== undefined && { ca: [...peerAuthorities] }),
+      ca: peerAuthorities === undefined ? undefined : [...peerAuthorities], // undefined: those that Node brings
       // A ticket would vouch for a certificate long after it was looked at.
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
     });
@@ -206,13 +186,6 @@ export class TlsContexts {
     this.#served = this.#contextsOf(certificates);
     this.#byDomain = byDomain(this.#served);
     this.#warn(this.#served.filter(({ certificate }) => !old.has(certificate)));
-    for (const callback of this.#whenReplaced) {
-      try {
-        callback();
-      } catch (error) {
-        this.#options.log.error({ error }, 'a listener did not take over a replaced certificate');
-      }
-    }
   }
 
   #tell(results: readonly ReloadResult[]): void {
@@ -257,6 +230,7 @@ export class TlsContexts {
     return {
       cert: chainPem,
       key: keyPem,
+      ca: [], // nobody is asked for a certificate: reading all authorities would only make the start longer
       minVersion: `TLSv${this.#options.minVersion}`,
       ciphers: this.#options.ciphers,
       honorCipherOrder: true,
