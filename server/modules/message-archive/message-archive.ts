@@ -63,6 +63,7 @@ export const messageArchive = defineModule({
     feature(`${NS.MAM}#extended`, ['account']);
     feature(`${NS.MAM}#groupchat-field`, ['account']);
     feature(NS.STANZA_ID, ['server', 'account']);
+    feature(NS.RESULT_SET, ['account']); // XEP-0059 3
     const { ids } = archive;
     const { pageMessages, maxPageMessages, maxPreferences } = config.archive;
     const reader = new ArchiveReader({ archive: storage.archive, ids, pageMessages, maxPageMessages });

@@ -238,14 +238,17 @@ describe('a message that is sent again', () => {
     });
   });
 
-  it('makes one over any interleaving of sends, lost acknowledgements and restarts', async () => {
+  it('makes one over any interleaving of sends, cuts, lost acknowledgements, resumptions and restarts', async () => {
     const action = fc.oneof(
       { weight: 6, arbitrary: fc.record({ kind: fc.constant('send' as const), chat: fc.nat({ max: 2 }) }) },
       {
         weight: 3,
         arbitrary: fc.record({ kind: fc.constantFrom('drop' as const, 'restart' as const), lost: fc.nat({ max: 6 }) }),
       },
-      { weight: 2, arbitrary: fc.record({ kind: fc.constant('settle' as const) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ kind: fc.constantFrom('settle' as const, 'cut' as const, 'resume' as const) }),
+      },
     );
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 30 }), fc.boolean(), async (actions, hasOriginIds) => {
@@ -257,12 +260,26 @@ describe('a message that is sent again', () => {
         const arrivedAbroad: string[] = [];
         /** How many the client knows to be accepted: it never sends those again. */
         let known = 0;
+        /** How many have reached the server: once the stream is cut, what is sent is lost with it. */
+        let seen = 0;
+        let isCut = false;
+        const sendAgain = (): void => {
+          for (const { bytes } of sent.slice(known)) place.put(client.session, bytes);
+          seen = sent.length;
+          isCut = false;
+        };
         const returnAfter = async (lost: number): Promise<void> => {
           place.advance();
           client = await place.actor(`${JULIET}/balcony`);
           // The client knows that all but the last were accepted, and sends those again in their order.
-          known = Math.max(known, sent.length - lost);
-          for (const { bytes } of sent.slice(known)) place.put(client.session, bytes);
+          known = Math.min(seen, Math.max(known, sent.length - lost));
+          sendAgain();
+        };
+        /** XEP-0198 5: the session is the same, and its count tells what has come. */
+        const resume = async (): Promise<void> => {
+          await place.settle();
+          known = seen;
+          sendAgain();
         };
         for (const step of actions) {
           switch (step.kind) {
@@ -271,9 +288,17 @@ describe('a message that is sent again', () => {
               const body = `m${sent.length}`;
               const bytes = hasOriginIds ? original(to, body, body) : message(to, body, body);
               sent.push({ to, bytes, body });
+              if (isCut) break;
               place.put(client.session, bytes);
+              seen = sent.length;
               break;
             }
+            case 'cut':
+              isCut = true;
+              break;
+            case 'resume':
+              await resume();
+              break;
             case 'settle':
               await place.settle();
               break;
@@ -290,6 +315,7 @@ describe('a message that is sent again', () => {
               break;
           }
         }
+        await resume();
         await place.settle();
         arrivedAbroad.push(...place.takeAbroad());
         const bodiesTo = (to: string): string[] => sent.filter((one) => one.to === to).map(({ body }) => body);

@@ -304,7 +304,13 @@ describe('message archive management (XEP-0313)', () => {
       `<iq type='get' id='disco1' to='${JULIET}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`,
     );
     const info = juliet.take()[0]!;
-    for (const feature of [MAM, `${MAM}#extended`, `${MAM}#groupchat-field`, 'urn:xmpp:sid:0']) {
+    for (const feature of [
+      MAM,
+      `${MAM}#extended`,
+      `${MAM}#groupchat-field`,
+      'urn:xmpp:sid:0',
+      'http://jabber.org/protocol/rsm',
+    ]) {
       expect(info).to.include(`<feature var='${feature}'/>`);
     }
     await begin({ POSTHORN_MESSAGES_HISTORY: 'off' });
