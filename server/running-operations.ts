@@ -73,7 +73,9 @@ export class RunningOperations implements ServerOperations {
   }
 
   inspect(): ServerInspection {
-    const { startedAt, listening, contexts, faults } = this.#parts;
+    const { startedAt, listening, contexts, faults, federation } = this.#parts;
+    const streamId = this.#parts.context.randomId();
+    const keys = this.config.domains.map((domain) => ({ domain, key: federation?.keyForVisitor(domain, streamId) }));
     return {
       version: this.#version,
       startedAt,
@@ -83,6 +85,7 @@ export class RunningOperations implements ServerOperations {
       listening,
       certificates: contexts.statuses().map(({ certificateFile, notAfterMs }) => ({ certificateFile, notAfterMs })),
       faults: faults.recent,
+      visitorKeys: keys.flatMap(({ domain, key }) => (key === undefined ? [] : [{ domain, streamId, key }])),
       storeFailure: this.storage.commit.lastFailure?.message,
     };
   }

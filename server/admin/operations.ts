@@ -1,6 +1,7 @@
 import type { Config } from '../../config/options.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { ComponentCounts } from '../routing/component.ts';
+import type { VisitorKey } from '../federation/visit.ts';
 import type { ServerStreamSummary, WaitingSummary } from '../federation/federation-summary.ts';
 
 /** One session of the running server, as an operator sees it. */
@@ -70,6 +71,8 @@ export interface ServerInspection {
   readonly certificates: readonly { readonly certificateFile: string; readonly notAfterMs: number }[];
   /** The last errors that nothing caught, oldest first. */
   readonly faults: readonly { readonly at: number; readonly text: string }[];
+  /** For a visit by way of DNS, which finds this server where they are known (XEP-0220); none where it talks to no others. */
+  readonly visitorKeys: readonly VisitorKey[];
   /** Why the last commit failed; undefined where it did not. */
   readonly storeFailure: string | undefined;
 }

@@ -1,5 +1,8 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
+/** As whom an operator's own visit comes: as nobody (RFC 2606 2), for no server believes that it is called by itself. */
+export const VISITOR = 'visitor.invalid';
+
 /** Makes and checks the keys of XEP-0185: only who has the secret can, and each is good for one stream of one pair. */
 export class DialbackKeys {
   readonly #secret: string;

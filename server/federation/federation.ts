@@ -7,6 +7,7 @@ import type { Inbound } from '../routing/account.ts';
 import type { Receipt } from '../routing/receipt.ts';
 import type { Destination, Router } from '../routing/router.ts';
 import type { Connection } from '../streams/connection.ts';
+import { VISITOR } from './dialback-key.ts';
 import type { DomainPath, PathLimits } from './domain-path.ts';
 import { DomainPaths } from './domain-paths.ts';
 import type { FederationContext, StreamEvents, Verification } from './federation-context.ts';
@@ -176,6 +177,11 @@ export class Federation implements Destination, StreamEvents {
     // Meanwhile it may have found a stream itself, or have been forgotten.
     const path = this.#paths.of(pair);
     if (!path.isOpen) this.#attach(path, carrier);
+  }
+
+  /** A key by which a visitor knows that it has come to this server: it is of use with nobody else. */
+  keyForVisitor(domain: string, streamId: string): string {
+    return this.#context.keys.key(VISITOR, domain, streamId);
   }
 
   /** Closes the streams of another domain; returns how many. */

@@ -11,7 +11,7 @@ import { namesDomain, peerCertificateOf } from '../sasl/peer-certificate.ts';
 import { Flusher } from '../streams/flusher.ts';
 import { TcpConnection } from '../streams/tcp-connection.ts';
 import { ALPN_SERVER, ClientHandshakes } from './client-handshakes.ts';
-import { DialbackKeys } from './dialback-key.ts';
+import { DialbackKeys, VISITOR } from './dialback-key.ts';
 import { certificateProblem, connectionProblem } from './failure-words.ts';
 import type { FederationContext, StreamEvents, Verification } from './federation-context.ts';
 import { OutgoingStream } from './outgoing-stream.ts';
@@ -31,6 +31,15 @@ export interface Visit {
   readonly certificateProblem: string | undefined;
   /** What was answered to a key that nobody has made: `invalid` where dialback works (XEP-0220 2.2.2). */
   readonly verification: Verification;
+  /** What was answered to a key of the server that is to be found: `valid` where it is the one; undefined where none was given. */
+  readonly recognition: Verification | undefined;
+}
+
+/** A dialback key that a server has made for who visits it. */
+export interface VisitorKey {
+  readonly domain: string;
+  readonly streamId: string;
+  readonly key: string;
 }
 
 export interface VisitOptions {
@@ -56,15 +65,19 @@ export class UnansweredError extends Error {
 
 const NOBODY: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 const FAREWELL_MS = 500;
-/** As whom we come: as nobody (RFC 2606 2), for no server believes that it is called by itself. */
-const VISITOR = 'visitor.invalid';
 
 /**
  * Comes to a place as another server would that wants to know whether it is the right one: TLS, certificate, and a
  * question about a dialback key. It proves nothing of itself, so that nothing can be sent.
+ * @param own a key of the server that is to be found there
  * @throws UnansweredError, PeerFailure, Error
  */
-export async function visit(domain: string, place: Place, options: VisitOptions): Promise<Visit> {
+export async function visit(
+  domain: string,
+  place: Place,
+  options: VisitOptions,
+  own?: Omit<VisitorKey, 'domain'>,
+): Promise<Visit> {
   const { clock, timeoutMs, authorities } = options;
   const endsAt = clock.monotonic() + timeoutMs;
   const socket = await reach(place, options);
@@ -85,6 +98,7 @@ export async function visit(domain: string, place: Place, options: VisitOptions)
   try {
     await stream.ready;
     const verification = await stream.verify(pair, randomUUID(), randomBytes(16).toString('hex'));
+    const recognition = own === undefined ? undefined : await stream.verify(pair, own.streamId, own.key);
     const { tlsVersion, peer } = connection.security;
     const problem = peer === undefined ? 'it shows none' : peer.problem && certificateProblem(peer.problem);
     const isNamed = peer !== undefined && namesDomain(peer.names, domain);
@@ -92,6 +106,7 @@ export async function visit(domain: string, place: Place, options: VisitOptions)
       tlsVersion,
       certificateProblem: problem ?? (isNamed ? undefined : `it is not for ${domain}`),
       verification,
+      recognition,
     };
   } finally {
     cancel();

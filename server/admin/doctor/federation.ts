@@ -1,9 +1,9 @@
 import { federates } from '../../../config/listeners.ts';
-import type { Config } from '../../../config/options.ts';
 import { systemClock } from '../../clock.ts';
 import { ResolutionError } from '../../federation/name-resolution.ts';
 import { authoritiesOf } from '../../federation/start-federation.ts';
-import { UnansweredError, visit, type Place, type VisitOptions } from '../../federation/visit.ts';
+import { UnansweredError, visit, type Place, type VisitOptions, type VisitorKey } from '../../federation/visit.ts';
+import type { ServerInspection } from '../operations.ts';
 import { fine, found, type Check, type Observation } from './check.ts';
 import { examineDomains, type Lookups } from './name-lookups.ts';
 import { severityOf } from './unanswered.ts';
@@ -23,7 +23,7 @@ export const federation: Check = {
     }
     const authorities = authoritiesOf(config);
     const options = { settings: config.s2s, authorities, clock: systemClock, timeoutMs: VISIT_MS };
-    return examineDomains(config, systemClock, (domain, lookups) => examineDomain(domain, lookups, options, config));
+    return examineDomains(config, systemClock, (domain, lookups) => examineDomain(domain, lookups, options, running));
   },
 };
 
@@ -31,7 +31,7 @@ async function examineDomain(
   domain: string,
   lookups: Lookups,
   options: VisitOptions,
-  config: Config,
+  running: ServerInspection,
 ): Promise<readonly Observation[]> {
   let places: readonly Place[];
   try {
@@ -40,7 +40,8 @@ async function examineDomain(
     if (!(error instanceof ResolutionError)) throw error;
     return [found('error', domain, `another server finds nothing: ${error.message}`, 'see what is said of dns')];
   }
-  return (await Promise.all(places.map((place) => examinePlace(domain, place, options, config)))).flat();
+  const own = running.visitorKeys.find((key) => key.domain === domain);
+  return (await Promise.all(places.map((place) => examinePlace(domain, place, options, own)))).flat();
 }
 
 /** Every address of every target, each once; names without an address are for the check of DNS. */
@@ -61,12 +62,12 @@ async function examinePlace(
   domain: string,
   place: Place,
   options: VisitOptions,
-  { s2s }: Config,
+  own: VisitorKey | undefined,
 ): Promise<readonly Observation[]> {
   const { address, port, directTls } = place;
   const where = `${domain} at ${address} port ${port}`;
   try {
-    const { tlsVersion, certificateProblem, verification } = await visit(domain, place, options);
+    const { tlsVersion, certificateProblem, verification, recognition } = await visit(domain, place, options, own);
     const observations: Observation[] = [];
     if (tlsVersion === undefined) {
       const advice = 'see whether it is this server that answers there: it offers TLS';
@@ -82,17 +83,25 @@ async function examinePlace(
       const advice = 'see whether it is this server that answers there, and its log';
       observations.push(found('error', where, what, advice));
     }
+    if (verification === 'invalid' && recognition !== undefined && recognition !== 'valid') {
+      const what =
+        recognition === 'invalid'
+          ? `dialback finds another server of ${domain} than this one: it does not know the keys of this one`
+          : `dialback does not work: ${recognition.message}`;
+      const advice = `see where the record leads and what runs there: ${domain} is to be served by one server`;
+      observations.push(found('error', where, what, advice));
+    }
     if (observations.length > 0) return observations;
     const manner = directTls ? 'direct TLS' : 'STARTTLS';
-    return [
-      fine(where, `another server gets in by ${manner} (${tlsVersion}), sees a valid certificate and can use dialback`),
-    ];
+    const finds = recognition === undefined ? 'can use dialback' : 'finds this very one by dialback';
+    return [fine(where, `another server gets in by ${manner} (${tlsVersion}), sees a valid certificate and ${finds}`)];
   } catch (error) {
     if (error instanceof UnansweredError) {
       const { severity, advice } = severityOf(error, address);
       return [found(severity, where, `another server cannot connect: ${error.message}`, advice)];
     }
     const reason = error instanceof Error ? error.message : String(error);
+    const { settings: s2s } = options;
     const ports = `s2s.port = ${s2s.port}, s2s.tls_port = ${s2s.tlsPort}`;
     const advice = `see whether it is this server that answers there (${ports}), and whether the record is for ${directTls ? 'direct TLS (_xmpps-server)' : 'STARTTLS (_xmpp-server)'}`;
     return [found('error', where, `another server does not get in: ${reason}`, advice)];

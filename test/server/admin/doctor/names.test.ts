@@ -39,7 +39,7 @@ describe('server/admin/doctor: names and federation', () => {
         POSTHORN_S2S_AUTHORITIES: (await verona.certificate('authority.example', false)).caFile,
         ...environment,
       },
-      ...(isRunning && { running: { listening: server.running.listening } }),
+      ...(isRunning && { running: server.running.operations.inspect() }),
     });
   const place = (): string => `${DOMAIN} at 127.0.0.1 port ${portOf('s2s')}`;
 
@@ -134,8 +134,8 @@ describe('server/admin/doctor: names and federation', () => {
       verona.dns.records.push(srv(DOMAIN, 'localhost', portOf('s2s-tls'), { direct: true }));
       const lines = await says(federation);
       expect(lines).to.have.members([
-        `ok ${place()}: another server gets in by STARTTLS (TLSv1.3), sees a valid certificate and can use dialback`,
-        `ok ${DOMAIN} at 127.0.0.1 port ${portOf('s2s-tls')}: another server gets in by direct TLS (TLSv1.3), sees a valid certificate and can use dialback`,
+        `ok ${place()}: another server gets in by STARTTLS (TLSv1.3), sees a valid certificate and finds this very one by dialback`,
+        `ok ${DOMAIN} at 127.0.0.1 port ${portOf('s2s-tls')}: another server gets in by direct TLS (TLSv1.3), sees a valid certificate and finds this very one by dialback`,
       ]);
       expect(server.running.operations.serverStreams().waiting).to.deep.equal([]);
     });
@@ -161,6 +161,21 @@ describe('server/admin/doctor: names and federation', () => {
       verona.announce(DOMAIN, other);
       const [line] = await says(federation);
       expect(line).to.match(/^error .*: another server does not get in: .*host-unknown/);
+    });
+
+    it('is found by dialback only where it is this very server that answers', async () => {
+      await begin();
+      const ours = server;
+      const other = await verona.start(DOMAIN, []); // another machine of the same name, to which the records lead now
+      const port = other.running.listening.find(({ name }) => name === 's2s')?.port ?? 0;
+      expect(port).not.to.equal(portOf('s2s'));
+      const lines = await says(federation);
+      expect(lines).to.deep.equal([
+        `error ${DOMAIN} at 127.0.0.1 port ${port}: dialback finds another server of ${DOMAIN} than this one: it does not know the keys of this one`,
+      ]);
+      verona.announce(DOMAIN, portOf('s2s'));
+      expect(ours.running.operations.inspect().visitorKeys.map(({ domain }) => domain)).to.deep.equal([DOMAIN]);
+      expect((await says(federation)).join()).to.include('finds this very one by dialback');
     });
 
     it('finds a port where nothing listens, and STARTTLS where direct TLS is promised', async () => {

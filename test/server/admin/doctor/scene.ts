@@ -22,6 +22,7 @@ export function contextOf({ directory, environment, running, ...rest }: Scene): 
     listening: [],
     certificates: [],
     faults: [],
+    visitorKeys: [],
     storeFailure: undefined,
   };
   return {
