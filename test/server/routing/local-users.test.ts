@@ -34,23 +34,23 @@ type Row = readonly [condition: Condition, to: To, ...outcomes: string[]];
 
 /** Table 1 of 8.5.4, and for errors 8.5.1, 8.5.2.1.1, 8.5.2.2.1, 8.5.3.1 and 8.5.3.2.1. */
 const MESSAGES: readonly Row[] = [
-  //                                     normal  chat   groupchat headline error
-  ['no such user', 'bare', /*         */ 'S/E', 'S/E', 'E', 'S', 'S/E'],
-  ['no such user', 'no match', /*     */ 'S/E', 'S/E', 'S/E', 'S/E', 'S/E'],
-  ['no resource', 'bare', /*          */ 'O/E', 'O/E', 'E', 'S', 'S'],
-  ['no resource', 'no match', /*      */ 'S/E', 'O/E', 'S/E', 'S/E', 'S'],
-  ['connected only', 'bare', /*       */ 'O/E', 'O/E', 'E', 'S', 'S'],
-  ['connected only', 'match', /*      */ 'D', 'D', 'D', 'D', 'D'],
-  ['connected only', 'no match', /*   */ 'S/E', 'O/E', 'S/E', 'S/E', 'S'],
-  ['only negative', 'bare', /*        */ 'O/E', 'O/E', 'E', 'S', 'S'],
-  ['only negative', 'match', /*       */ 'D', 'D', 'D', 'D', 'D'],
-  ['only negative', 'no match', /*    */ 'S/E', 'O/E', 'S/E', 'S/E', 'S'],
-  ['one non-negative', 'bare', /*     */ 'D', 'D', 'E', 'D', 'S'],
-  ['one non-negative', 'match', /*    */ 'D', 'D', 'D', 'D', 'D'],
-  ['one non-negative', 'no match', /* */ 'S/E', 'D', 'S/E', 'S/E', 'S'],
-  ['several non-negative', 'bare', /* */ 'M/A', 'M/A', 'E', 'A', 'S'],
-  ['several non-negative', 'match', /* */ 'D', 'D/A', 'D', 'D', 'D'],
-  ['several non-negative', 'no match', /* */ 'S/E', 'M/A', 'S/E', 'S/E', 'S'],
+  // normal, chat, groupchat, headline, error
+  ['no such user', 'bare', 'S/E', 'S/E', 'E', 'S', 'S/E'],
+  ['no such user', 'no match', 'S/E', 'S/E', 'S/E', 'S/E', 'S/E'],
+  ['no resource', 'bare', 'O/E', 'O/E', 'E', 'S', 'S'],
+  ['no resource', 'no match', 'S/E', 'O/E', 'S/E', 'S/E', 'S'],
+  ['connected only', 'bare', 'O/E', 'O/E', 'E', 'S', 'S'],
+  ['connected only', 'match', 'D', 'D', 'D', 'D', 'D'],
+  ['connected only', 'no match', 'S/E', 'O/E', 'S/E', 'S/E', 'S'],
+  ['only negative', 'bare', 'O/E', 'O/E', 'E', 'S', 'S'],
+  ['only negative', 'match', 'D', 'D', 'D', 'D', 'D'],
+  ['only negative', 'no match', 'S/E', 'O/E', 'S/E', 'S/E', 'S'],
+  ['one non-negative', 'bare', 'D', 'D', 'E', 'D', 'S'],
+  ['one non-negative', 'match', 'D', 'D', 'D', 'D', 'D'],
+  ['one non-negative', 'no match', 'S/E', 'D', 'S/E', 'S/E', 'S'],
+  ['several non-negative', 'bare', 'M/A', 'M/A', 'E', 'A', 'S'],
+  ['several non-negative', 'match', 'D', 'D/A', 'D', 'D', 'D'],
+  ['several non-negative', 'no match', 'S/E', 'M/A', 'S/E', 'S/E', 'S'],
 ];
 
 /**
@@ -58,7 +58,7 @@ const MESSAGES: readonly Row[] = [
  * and he takes his subscription back by 3.3.3.
  */
 const PRESENCE: readonly Row[] = [
-  //                                 available unavailable subscribe subscribed unsubscribe unsubscribed probe
+  // available, unavailable, subscribe, subscribed, unsubscribe, unsubscribed, probe
   ['no such user', 'bare', 'S', 'S', 'S', 'S', 'S', 'S', 'S/U'],
   ['no such user', 'no match', 'S', 'S', 'S', 'S', 'S', 'S', 'S/U'],
   ['no resource', 'bare', 'S', 'S', 'R', 'S', 'C', 'C', 'P'],
@@ -82,7 +82,7 @@ const PRESENCE: readonly Row[] = [
  * one that it does not. Where it says "IQ stanza", results and errors are not meant: RFC 6120 8.3.1 lets nobody answer those.
  */
 const REQUESTS: readonly Row[] = [
-  //                             known: get, unknown: get, set, result, error
+  // get of what is known, get, set, result, error
   ['no such user', 'bare', 'E', 'E', 'E', 'S', 'S'],
   ['no such user', 'no match', 'E', 'E', 'E', 'S', 'S'],
   ['no resource', 'bare', 'R', 'E', 'E', 'S', 'S'],
