@@ -99,6 +99,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
   const { accounts } = storage;
   const returned = new ReturnedErrors({
     recorder,
+    repeats,
     delivery,
     table,
     accounts,

@@ -30,19 +30,30 @@ export interface PlacedSendKey extends SendKey {
   readonly position: number;
 }
 
-/** A key as it is stored, or that a stream was closed in order. */
+/** The key of a message that came back to its sender. */
+export interface ReturnedKey extends Pick<SendKey, 'first' | 'second'> {
+  /** That of the error in the sender's log. */
+  readonly position: number;
+}
+
+/** A key as it is stored, or that a message came back, or that a stream was closed in order. */
 export type StoredSendKey =
   | (PlacedSendKey & { readonly kind: 'sent' })
+  | ({ readonly kind: 'returned' } & ReturnedKey)
   | { readonly kind: 'closed'; readonly position: number; readonly stream: SendStream };
 
 /*
  * The value: what one account sent in one batch, one after the other, up to the position in the key:
  *   format 1 | kind 1, position 8, hash 8, where it has a stream: since 8, length of resource 4, resource | ...
+ * or by itself that a stream was closed (no hash), or that a message came back (no stream).
  */
 const FORMAT = 2;
 const ORIGIN_ID = 0;
 const STANZA_ID = 1;
 const CLOSED = 2;
+const RETURNED = 3;
+/** Kind, position and hash. */
+const HASHED_LENGTH = 17;
 const PAGE_ENTRIES = 500;
 const TWO_TO_THE_32 = 0x1_0000_0000;
 
@@ -66,6 +77,13 @@ export class SendKeys {
   closedWrites(owner: string, position: number, { since, resource }: SendStream): Write[] {
     const writer = new RecordWriter(FORMAT).byte(CLOSED).number(position);
     const value = writer.number(Math.max(0, since)).text(resource).end();
+    return [{ type: 'put', key: positionKey('sendKeys', owner, position), value }];
+  }
+
+  returnedWrites(owner: string, { position, first, second }: ReturnedKey): Write[] {
+    const value = Buffer.allocUnsafe(1 + HASHED_LENGTH);
+    value[0] = FORMAT;
+    writeHashed(value, 1, RETURNED, { position, first, second });
     return [{ type: 'put', key: positionKey('sendKeys', owner, position), value }];
   }
 
@@ -101,10 +119,11 @@ export function decodeSendKeys(key: Key, value: Uint8Array): StoredSendKey[] {
 
 function read(reader: RecordReader): StoredSendKey {
   const kind = reader.byte();
-  if (kind > CLOSED) throw reader.corrupt(`unknown kind ${kind}`);
+  if (kind > RETURNED) throw reader.corrupt(`unknown kind ${kind}`);
   const position = reader.number();
   if (kind === CLOSED) return { kind: 'closed', position, stream: readStream(reader) };
   const [first, second] = [reader.word(), reader.word()];
+  if (kind === RETURNED) return { kind: 'returned', position, first, second };
   return { kind: 'sent', position, first, second, stream: kind === ORIGIN_ID ? undefined : readStream(reader) };
 }
 
@@ -113,21 +132,26 @@ function readStream(reader: RecordReader): SendStream {
 }
 
 function lengthOf({ stream }: SendKey): number {
-  return stream === undefined ? 17 : 29 + shortTextLength(stream.resource);
+  return stream === undefined ? HASHED_LENGTH : 29 + shortTextLength(stream.resource);
 }
 
 /** As a RecordWriter would: by hand, because there is one for every message. */
-function writeKey(value: Buffer, start: number, { position, first, second, stream }: PlacedSendKey): number {
-  value[start] = stream === undefined ? ORIGIN_ID : STANZA_ID;
-  writeNumber(value, position, start + 1);
-  value.writeUInt32BE(first, start + 9);
-  value.writeUInt32BE(second, start + 13);
-  if (stream === undefined) return start + 17;
+function writeKey(value: Buffer, start: number, key: PlacedSendKey): number {
+  const { stream } = key;
+  writeHashed(value, start, stream === undefined ? ORIGIN_ID : STANZA_ID, key);
+  if (stream === undefined) return start + HASHED_LENGTH;
   writeNumber(value, Math.max(0, stream.since), start + 17);
   const length = shortTextLength(stream.resource);
   writeShortText(value, stream.resource, start + 29, length);
   value.writeUInt32BE(length, start + 25);
   return start + 29 + length;
+}
+
+function writeHashed(value: Buffer, start: number, kind: number, { position, first, second }: ReturnedKey): void {
+  value[start] = kind;
+  writeNumber(value, position, start + 1);
+  value.writeUInt32BE(first, start + 9);
+  value.writeUInt32BE(second, start + 13);
 }
 
 function writeNumber(value: Buffer, number: number, at: number): void {

@@ -5,7 +5,7 @@ import { Deliveries, type Delivery } from './deliveries.ts';
 import { Mailbox, type Work } from './mailbox.ts';
 import { PendingMessages, type PendingStore } from './pending-messages.ts';
 import type { Receipt } from './receipt.ts';
-import type { Replaced } from './returned-errors.ts';
+import type { Returned } from './returned-errors.ts';
 import type { Session } from './session.ts';
 
 /** A stanza on its way to an account, and where to say what became of it. */
@@ -15,8 +15,8 @@ export interface Inbound {
   readonly receipt: Receipt | undefined;
   /** Where it comes from a session of ours: how it left there. */
   readonly sent?: SentStanza | undefined;
-  /** Where it is the error for something that had been accepted (returned-errors.ts): what it takes the place of. */
-  readonly replaced?: Replaced | undefined;
+  /** Where it is the account's own, which was accepted and comes back (returned-errors.ts). */
+  readonly returned?: Returned | undefined;
 }
 
 /** A stanza as a session sent it, before the recipient's side amended it. */

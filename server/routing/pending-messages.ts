@@ -155,10 +155,11 @@ export class PendingMessages {
 
   /** What of those a client has: also ahead of the cursor, which may have to wait for what waits before it. */
   get done(): readonly number[] {
-    return this.#doomed.filter((position) => this.#isDone(position));
+    return this.#doomed.filter((position) => this.isDone(position));
   }
 
-  #isDone(position: number): boolean {
+  /** Whether a client has this message, which was handed out. */
+  isDone(position: number): boolean {
     return position <= this.cursor || this.#inHand.get(position) === CONFIRMED;
   }
 
@@ -178,7 +179,7 @@ export class PendingMessages {
   /** Whether the store knows where the cursors are, and holds nothing that should be deleted. */
   get isSaved(): boolean {
     const areCursorsSaved = this.cursor === this.#saved.cursor && this.archivedCursor === this.#saved.archivedCursor;
-    return areCursorsSaved && !this.#doomed.some((position) => this.#isDone(position));
+    return areCursorsSaved && !this.#doomed.some((position) => this.isDone(position));
   }
 
   /** Whether everything handed out so far has reached its client. */

@@ -2,7 +2,9 @@ import { toByteString } from '../../stanzas/byte-string.ts';
 import type { Child } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { originId } from '../../stanzas/stable-id.ts';
+import type { Stanza } from '../../stanzas/stanza.ts';
 import type { GroupCommit } from '../../storage/group-commit.ts';
+import type { Write } from '../../storage/ordered-store.ts';
 import type { PlacedSendKey, SendKey, SendKeys, SendStream, StoredSendKey } from '../../storage/send-keys.ts';
 import type { Clock } from '../clock.ts';
 import type { Account, SentStanza } from './account.ts';
@@ -74,10 +76,17 @@ export class Repeats {
 
   /** By what the message would be known; undefined for one without an id. */
   keyOf({ session, stanza }: SentStanza, chat: string): SendKey | undefined {
+    const { resource } = session.jid;
+    const hash = this.#hashOf(stanza, resource, chat);
+    if (hash === undefined) return undefined;
+    const { first, second, isOriginal } = hash;
+    return { first, second, stream: isOriginal ? undefined : { resource, since: session.since } };
+  }
+
+  #hashOf(stanza: Stanza, resource: string, chat: string): MessageHash | undefined {
     const origin = originId(stanza);
     const id = origin ?? stanza.id;
     if (id === undefined) return undefined;
-    const { resource } = session.jid;
     const whose = origin === undefined ? `id of ${resource}` : 'origin-id';
     const header = `${whose}\0${chat}\0${id}\0${stanza.type ?? ''}\0`;
     const hash = this.#hash;
@@ -91,7 +100,7 @@ export class Repeats {
     }
     hash.takeBytes(stanza.content.slice(taken));
     const { first, second } = hash.end();
-    return { first, second, stream: origin === undefined ? { resource, since: session.since } : undefined };
+    return { first, second, isOriginal: origin !== undefined };
   }
 
   /** False for what was surely not sent before. */
@@ -105,10 +114,32 @@ export class Repeats {
     // The first may still be on its way to the disk.
     await this.#options.commit.flush();
     const stored = await this.#read.load(account, this.#horizon());
-    if (key.stream === undefined) {
-      return stored.some((other) => other.kind === 'sent' && other.stream === undefined && isSame(other, key));
+    const returnedAt = await this.#returnedAt(account, key, stored);
+    const isRepeated = (other: StoredSendKey): other is StoredSendKey & { kind: 'sent' } =>
+      other.kind === 'sent' && other.position > returnedAt && isSame(other, key);
+    if (key.stream !== undefined) return isFromLastStream(stored, key.stream, isRepeated);
+    return stored.some((other) => isRepeated(other) && other.stream === undefined);
+  }
+
+  /**
+   * Where the message last came back to its sender: who sends it behind that means it. As long as no client has the error it
+   * is still for want of an acknowledgement.
+   */
+  async #returnedAt(account: Account, key: SendKey, stored: readonly StoredSendKey[]): Promise<number> {
+    let returnedAt = 0;
+    for (const other of stored) {
+      if (other.kind !== 'returned' || other.position <= returnedAt || !isSame(other, key)) continue;
+      const { position } = other;
+      const [entry] = account.pending.isDone(position) ? [] : await account.page(position - 1, 1);
+      if (entry?.position !== position) returnedAt = position;
     }
-    return isFromLastStream(stored, key, key.stream);
+    return returnedAt;
+  }
+
+  /** What says that a message came back. @param position of the error in its sender's log */
+  returnedWrites(account: Account, stanza: Stanza, chat: string, position: number): Write[] {
+    const key = this.#hashOf(stanza, stanza.from!.resource, chat);
+    return key === undefined ? [] : this.#options.sendKeys.returnedWrites(account.jid.bare, { ...key, position });
   }
 
   /** The client has sent it on another stream as well: if that breaks too, it may come once more. */
@@ -182,7 +213,7 @@ export class Repeats {
     }
     const filter = new HashFilter();
     for (const key of kept) {
-      if (key.stream !== undefined) this.#counting.add(account);
+      if (key.kind !== 'returned' && key.stream !== undefined) this.#counting.add(account);
       if (key.kind === 'sent') filter.add(key.first);
     }
     for (const { first } of this.#untaken.get(account)?.keys() ?? []) filter.add(first);
@@ -202,11 +233,16 @@ export class Repeats {
  * Whether a stanza with the same id and content is among those of the resource's previous stream, and that stream did not
  * end in order.
  */
-function isFromLastStream(stored: readonly StoredSendKey[], key: SendKey, { resource, since }: SendStream): boolean {
-  const earlier = stored.filter(({ stream }) => stream?.resource === resource && stream.since < since);
+function isFromLastStream(
+  stored: readonly StoredSendKey[],
+  { resource, since }: SendStream,
+  isRepeated: (other: StoredSendKey) => boolean,
+): boolean {
+  const ofStreams = stored.filter((key) => key.kind !== 'returned');
+  const earlier = ofStreams.filter(({ stream }) => stream?.resource === resource && stream.since < since);
   const previous = Math.max(...earlier.map(({ stream }) => stream?.since ?? 0));
   const last = earlier.filter(({ stream }) => stream?.since === previous);
-  return last.every(({ kind }) => kind === 'sent') && last.some((other) => other.kind === 'sent' && isSame(other, key));
+  return last.every(({ kind }) => kind === 'sent') && last.some(isRepeated);
 }
 
 /** What is not content: it may differ when the same message is sent again. */
@@ -219,6 +255,13 @@ function isPassing({ name, namespace }: Child): boolean {
   );
 }
 
-function isSame(one: SendKey, other: SendKey): boolean {
+type Hash = Pick<SendKey, 'first' | 'second'>;
+
+interface MessageHash extends Hash {
+  /** Whether it is made of the origin-id. */
+  readonly isOriginal: boolean;
+}
+
+function isSame(one: Hash, other: Hash): boolean {
   return one.first === other.first && one.second === other.second;
 }

@@ -9,7 +9,8 @@ import type { Counters } from '../metrics/counters.ts';
 import type { Account } from './account.ts';
 import type { MessageDelivery } from './message-delivery.ts';
 import { ReceivedMessage } from './recorded-message.ts';
-import type { Recorder } from './recorder.ts';
+import { chatOf, type Recorder } from './recorder.ts';
+import type { Repeats } from './repeats.ts';
 import type { SessionTable } from './session-table.ts';
 
 /** What an error takes the place of. */
@@ -20,8 +21,14 @@ export interface Replaced {
   readonly listener: CommitListener;
 }
 
+/** Why something comes back. */
+export interface Returned extends Replaced {
+  readonly error: StanzaError;
+}
+
 export interface ReturnedErrorsOptions {
   readonly recorder: Recorder;
+  readonly repeats: Pick<Repeats, 'returnedWrites'>;
   readonly delivery: MessageDelivery;
   readonly table: Pick<SessionTable, 'account'>;
   readonly accounts: Pick<Accounts, 'whileThere'>;
@@ -48,7 +55,7 @@ export class ReturnedErrors {
   give(stanza: Stanza, error: StanzaError, replaced: Replaced): void {
     const { table, commit } = this.#options;
     if (this.#isFromPerson(stanza) && mayComeBack(stanza)) {
-      table.account(stanza.from!).received.put({ stanza: stanza.errorReply(error), receipt: undefined, replaced });
+      table.account(stanza.from!).received.put({ stanza, receipt: undefined, returned: { ...replaced, error } });
       return;
     }
     const { writes, listener } = replaced;
@@ -61,8 +68,8 @@ export class ReturnedErrors {
   }
 
   /** Takes the error in its turn, as the account's mailbox has it. */
-  receive(account: Account, error: Stanza, replaced: Replaced): void | Promise<void> {
-    const record = (): void => this.#record(account, error, replaced);
+  receive(account: Account, stanza: Stanza, returned: Returned): void | Promise<void> {
+    const record = (): void => this.#record(account, stanza, returned);
     switch (account.state) {
       case 'present':
         record();
@@ -70,23 +77,24 @@ export class ReturnedErrors {
       case 'disabled':
         // Perhaps it is being removed: what is written behind that would outlive it.
         return this.#options.accounts.whileThere(account.jid.bare, record).then(
-          (isThere) => (isThere ? undefined : this.#forget(replaced)),
-          (failure: unknown) => replaced.listener.refused(asStoreError(failure)),
+          (isThere) => (isThere ? undefined : this.#forget(returned)),
+          (failure: unknown) => returned.listener.refused(asStoreError(failure)),
         );
       case 'absent':
-        this.#forget(replaced);
+        this.#forget(returned);
         return;
       case 'loading':
       case 'unreadable':
-        replaced.listener.refused(new StoreError('failed', `the account ${account.jid.bare} cannot be read`));
+        returned.listener.refused(new StoreError('failed', `the account ${account.jid.bare} cannot be read`));
     }
   }
 
-  #record(account: Account, error: Stanza, { writes, listener }: Replaced): void {
-    const { recorder, delivery, counters } = this.#options;
+  #record(account: Account, stanza: Stanza, { error, writes, listener }: Returned): void {
+    const { recorder, repeats, delivery, counters } = this.#options;
     const recording = recorder.begin(undefined);
-    const entry = recorder.received(recording, account, error, false);
-    const message = new ReceivedMessage(UNANSWERED, delivery, account, error, undefined, entry);
+    const reply = stanza.errorReply(error);
+    const entry = recorder.received(recording, account, reply, false);
+    const message = new ReceivedMessage(UNANSWERED, delivery, account, reply, undefined, entry);
     account.enqueue(message);
     const committed = (): void => {
       counters.messages.refused++;
@@ -97,7 +105,9 @@ export class ReturnedErrors {
       message.refused(failure);
       listener.refused(failure);
     };
-    recorder.commitInstead(recording, writes, { committed, refused });
+    const chat = chatOf(account, stanza, stanza.to!, true);
+    const sent = repeats.returnedWrites(account, stanza, chat, entry.position);
+    recorder.commitInstead(recording, [...writes, ...sent], { committed, refused });
   }
 
   /** Its sender has no account any more. */

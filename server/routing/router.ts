@@ -162,8 +162,8 @@ export class Router implements AccountEvents {
   };
 
   receive(account: Account, item: Inbound): void | Promise<void> {
-    const { stanza, replaced } = item;
-    if (replaced !== undefined) return this.#options.returned.receive(account, stanza, replaced);
+    const { stanza, returned } = item;
+    if (returned !== undefined) return this.#options.returned.receive(account, stanza, returned);
     return this.#localUsers.receive(account, item);
   }
 

@@ -546,15 +546,17 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
           ...storage.sendKeys.putWrites(JULIET, [{ ...hash, position: 1, stream: undefined }]),
           ...storage.sendKeys.putWrites(JULIET, [{ ...hash, position: 2, stream }]),
           ...storage.sendKeys.closedWrites(JULIET, 3, stream),
+          ...storage.sendKeys.returnedWrites(JULIET, { ...hash, position: 4 }),
         ]);
         expect(await storage.sendKeys.load(JULIET, 0)).to.deep.equal([
           { kind: 'sent', position: 1, ...hash, stream: undefined },
           { kind: 'sent', position: 2, ...hash, stream },
           { kind: 'closed', position: 3, stream },
+          { kind: 'returned', position: 4, ...hash },
         ]);
         await storage.commit.write(storage.sendKeys.forgetWrites(JULIET, 2));
-        expect(await storage.sendKeys.load(JULIET, 0)).to.have.lengthOf(1);
-        expect(await storage.sendKeys.load(JULIET, 3)).to.deep.equal([]);
+        expect(await storage.sendKeys.load(JULIET, 0)).to.have.lengthOf(2);
+        expect(await storage.sendKeys.load(JULIET, 4)).to.deep.equal([]);
       });
 
       it('of one batch lie together, and are read from any position between them', async () => {
@@ -581,7 +583,7 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         await storage.commit.write(storage.sendKeys.putWrites(JULIET, [{ ...hash, position: 2, stream }]));
         const read = (): Promise<unknown> => storage.sendKeys.load(JULIET, 0);
         await expectEveryCutCorrupt(positionKey('sendKeys', JULIET, 2), `sendKeys of ${JULIET} at 2`, read);
-        await expectCorrupt(positionKey('sendKeys', JULIET, 2), Uint8Array.of(2, 3), 'unknown kind 3', read);
+        await expectCorrupt(positionKey('sendKeys', JULIET, 2), Uint8Array.of(2, 4), 'unknown kind 4', read);
       });
     });
 

@@ -235,6 +235,69 @@ describe('an error for a message that was acknowledged', () => {
     }
   }
 
+  describe('whose client sends it once more', () => {
+    const original = line(1).replace('</message>', `<origin-id xmlns='urn:xmpp:sid:0' id='o1'/></message>`);
+
+    /** Juliet said it, with or without an origin-id, and the connection that it went out on broke. */
+    const lose = async (store: MemoryStore, message = original): Promise<void> => {
+      await open({ store });
+      await stage.juliet.send(message);
+      const peer = await accepted();
+      expect(await stage.sent(peer)).to.deep.equal(['m1']);
+      peer.connection.close(new Error('ECONNRESET'));
+      await stage.stage.settle();
+    };
+    /** What another server gets of what is said in a new session. */
+    const sayAgain = async (actor: Actor, message = original): Promise<string[]> => {
+      await actor.send(message);
+      const peer = await stage.nextDialed().catch(() => undefined);
+      await peer?.accept();
+      return peer === undefined ? [] : await stage.sent(peer);
+    };
+
+    it('goes out again once a client has the error, also after a restart, and is known from then on', async () => {
+      for (const isRestarted of [false, true]) {
+        const store = new MemoryStore();
+        await lose(store);
+        expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
+        stage.juliet.session.flushed(stage.juliet.session.flushMark());
+        if (isRestarted) {
+          await stage.stage.core.table.saveCursors();
+          await open({ store });
+        }
+        expect(await sayAgain(stage.juliet)).to.deep.equal(['m1']);
+        expect(await sayAgain(stage.juliet)).to.deep.equal([]);
+        expect(await stage.stored()).to.equal(1);
+      }
+    });
+
+    it('is known as long as no client has it: that one wants for an acknowledgement', async () => {
+      await lose(new MemoryStore());
+      await stage.juliet.leave();
+      const chamber = await stage.stage.actor('juliet@example.com/chamber');
+      expect(await sayAgain(chamber)).to.deep.equal([]);
+      await chamber.send('<presence/>');
+      expect(errorsIn(chamber.take())).to.have.length(1);
+      expect(await sayAgain(chamber)).to.deep.equal([]);
+      chamber.session.flushed(chamber.session.flushMark());
+      expect(await sayAgain(chamber)).to.deep.equal(['m1']);
+    });
+
+    it('goes out again under the id of its stanza too', async () => {
+      const store = new MemoryStore();
+      for (const hasError of [false, true]) {
+        await lose(store, line(1));
+        const heard = stage.juliet.take();
+        expect(heard).to.have.length(1);
+        if (hasError) stage.juliet.session.flushed(stage.juliet.session.flushMark());
+        await stage.juliet.leave();
+        stage.stage.clock.advance(1000);
+        const balcony = await stage.stage.actor('juliet@example.com/balcony');
+        expect(await sayAgain(balcony, line(1))).to.deep.equal(hasError ? ['m1'] : []);
+      }
+    });
+  });
+
   it('is tried again where the store takes nothing, and until then nothing is lost', async () => {
     const store = new ObstinateStore();
     await open({ store, environment: { POSTHORN_S2S_PATIENCE_SECONDS: '20' } });

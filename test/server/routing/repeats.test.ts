@@ -137,6 +137,20 @@ describe('a message that is sent again', () => {
       expect(juliet.session.inbound.handled).to.equal(2);
     });
 
+    it('is brought to it where the first was taken, and came back to its sender', async () => {
+      const { stanza, receipt } = await give();
+      receipt?.settle();
+      await stage.settle();
+      const listener = { committed: () => undefined, refused: () => undefined };
+      stage.core.router.giveBack(stanza, new StanzaError('remote-server-timeout'), { writes: [], listener });
+      await stage.settle();
+      expect(juliet.take().join('')).to.include('remote-server-timeout');
+      juliet.session.flushed(juliet.session.flushMark());
+      (await give()).receipt?.settle();
+      await stage.settle();
+      expect(given).to.have.lengthOf(2);
+    });
+
     it('is brought to it where the first was refused', async () => {
       const { stanza, receipt } = await give();
       stage.core.router.answer(stanza, new StanzaError('service-unavailable'), receipt);
