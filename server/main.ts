@@ -25,6 +25,7 @@ async function runServer(config: Config): Promise<void> {
     { openControlSocket },
     { COMMANDS },
     { explainStart, refuseSecondServer, startLines },
+    { IdleCollection },
   ] = await Promise.all([
     import('./server.ts'),
     import('./log.ts'),
@@ -32,6 +33,7 @@ async function runServer(config: Config): Promise<void> {
     import('./admin/control-socket.ts'),
     import('./admin/commands/command-table.ts'),
     import('./admin/start-advice.ts'),
+    import('./idle-collection.ts'),
   ]);
   const log = openLog({ level: config.log.level });
   const faults = new Faults(systemClock);
@@ -77,8 +79,10 @@ async function runServer(config: Config): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
+  const collection = new IdleCollection({ clock: systemClock, log });
   process.stdout.write(await startLines(running, config));
   await ended;
+  collection.close();
   await control.close();
   // Timers of the login throttle may still run; everything is committed.
   process.exit(0);
