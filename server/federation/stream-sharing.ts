@@ -30,24 +30,35 @@ export class StreamSharing {
   /** A stream on which the pair is proved now; undefined where it needs one of its own. */
   async share(pair: DomainPair): Promise<OutgoingStream | undefined> {
     // A broken stream is resumed by one that begins for its pair (XEP-0198 5).
-    const mustBegin = this.#opening.context.events.hasKeptOf(pair);
-    const stream =
-      this.#find((one) => one.takes(pair) && !(mustBegin && one.isAuthenticated) && this.#isFree(pair, one)) ??
-      (mustBegin ? undefined : await this.#neighbour(pair));
-    if (stream === undefined) return undefined;
+    if (!this.#opening.context.events.hasKeptOf(pair)) {
+      const shared = this.#find((stream) => stream.isAuthenticated && this.#mayTake(stream, pair));
+      const stream = shared ?? (await this.#neighbour(pair));
+      if (stream !== undefined && (await this.#proves(stream, pair))) return stream;
+    }
+    // One that only verified something until now.
+    const idle = this.#find((stream) => !stream.isAuthenticated && this.#mayTake(stream, pair));
+    return idle !== undefined && (await this.#proves(idle, pair)) ? idle : undefined;
+  }
+
+  #mayTake(stream: OutgoingStream, pair: DomainPair): boolean {
+    return stream.takes(pair) && this.#isFree(pair, stream);
+  }
+
+  async #proves(stream: OutgoingStream, pair: DomainPair): Promise<boolean> {
     try {
       await stream.authorize(pair);
-      return stream;
+      return true;
     } catch (error) {
       if (!(error instanceof PeerFailure)) throw error;
       this.#refused(pair, stream, error);
-      return undefined;
+      return false;
     }
   }
 
   /** The stream of another domain that is served in the same place (XEP-0220 2.6.2). */
   async #neighbour(pair: DomainPair): Promise<OutgoingStream | undefined> {
-    const mayDo = (stream: OutgoingStream): boolean => stream.admits(pair.remote) && this.#isFree(pair, stream);
+    const mayDo = (stream: OutgoingStream): boolean =>
+      stream.isAuthenticated && stream.admits(pair.remote) && this.#isFree(pair, stream);
     if (this.#find(mayDo) === undefined) return undefined;
     const turn = this.#lookups.begin();
     if (turn === undefined) return undefined;

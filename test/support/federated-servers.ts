@@ -26,6 +26,8 @@ export interface ServerChoice {
   readonly isUntrusted?: boolean;
   /** Domains of its certificate, where they are not its own. */
   readonly certificateDomain?: string;
+  /** More domains of the same server, each with a certificate of its own and accounts of the same names. */
+  readonly furtherDomains?: readonly string[];
   /** SRV records for direct TLS instead of STARTTLS. */
   readonly directTls?: boolean;
   readonly store?: OrderedStore;
@@ -38,8 +40,10 @@ export interface ServerInPlay {
   readonly running: RunningServer;
   /** Where its users log in. */
   readonly clientPort: number;
-  /** Logs somebody in and announces presence. */
-  enter(username: string, resource: string): Promise<TestClient>;
+  /** Where other servers come to. */
+  readonly serverPort: number;
+  /** Logs somebody in and announces presence. @param at one of its domains, the first unless given */
+  enter(username: string, resource: string, at?: string): Promise<TestClient>;
   stop(): Promise<void>;
 }
 
@@ -61,11 +65,17 @@ export class Verona {
 
   /** Starts a server with accounts for whoever is named. */
   async start(domain: string, people: readonly string[], choice: ServerChoice = {}): Promise<ServerInPlay> {
-    const certificates = await this.certificate(choice.certificateDomain ?? domain, choice.isUntrusted === true);
+    const domains = [domain, ...(choice.furtherDomains ?? [])];
+    const certificates = [];
+    for (const one of domains) {
+      const shown = one === domain ? (choice.certificateDomain ?? one) : one;
+      const { certificateFile, keyFile } = await this.certificate(shown, choice.isUntrusted === true);
+      certificates.push({ domains: [one], certificate: certificateFile, key: keyFile });
+    }
     const directory = await mkdtemp(join(this.#directory, 'server-'));
     const config = loadConfig({
       environment: {
-        POSTHORN_DOMAINS: domain,
+        POSTHORN_DOMAINS: domains.join(),
         POSTHORN_DATA_DIRECTORY: directory,
         POSTHORN_C2S_PORT: '0',
         POSTHORN_C2S_TLS_PORT: 'false',
@@ -78,35 +88,34 @@ export class Verona {
         POSTHORN_S2S_ADDRESSES: '127.0.0.1',
         POSTHORN_S2S_RESOLVERS: `127.0.0.1:${this.dns.port}`,
         POSTHORN_S2S_AUTHORITIES: (await this.certificate('authority.example', false)).caFile,
-        POSTHORN_TLS_CERTIFICATES: JSON.stringify([
-          { domains: [domain], certificate: certificates.certificateFile, key: certificates.keyFile },
-        ]),
+        POSTHORN_TLS_CERTIFICATES: JSON.stringify(certificates),
         POSTHORN_SASL_SCRAM_ITERATIONS: '4096',
         ...choice.environment,
       },
       workingDirectory: directory,
     });
     const storage = storageOver(choice.store ?? new MemoryStore());
-    for (const name of people) {
-      const jid = `${name}@${domain}`;
+    for (const jid of domains.flatMap((one) => people.map((name) => `${name}@${one}`))) {
       if ((await storage.accounts.get(jid)) !== undefined) continue;
       await storage.accounts.create(jid, { createdAt: 0, disabled: false, credentials: await credentials });
     }
     const running = await startServer({ config, storage, log: choice.log ?? silentLog });
     const portOf = (name: string): number => running.listening.find((listening) => listening.name === name)?.port ?? 0;
     const directTls = choice.directTls === true;
-    this.announce(domain, directTls ? portOf('s2s-tls') : portOf('s2s'), directTls);
+    const serverPort = directTls ? portOf('s2s-tls') : portOf('s2s');
+    for (const one of domains) this.announce(one, serverPort, directTls);
     const server: ServerInPlay = {
       domain,
       running,
       clientPort: portOf('c2s'),
-      enter: async (username, resource) => {
+      serverPort,
+      enter: async (username, resource, at = domain) => {
         const client = await TestClient.connect(portOf('c2s'));
         this.#clients.push(client);
-        await client.authenticate(username, PASSWORD, domain);
-        await client.bind(resource, domain);
+        await client.authenticate(username, PASSWORD, at);
+        await client.bind(resource, at);
         client.send('<presence/>');
-        await client.until(new RegExp(`<presence [^>]*from='${username}@${domain}/${resource}'[^>]*>`));
+        await client.until(new RegExp(`<presence [^>]*from='${username}@${at}/${resource}'[^>]*>`));
         return client;
       },
       stop: () => running.stop(),
