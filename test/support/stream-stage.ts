@@ -6,7 +6,7 @@ import type { Log } from '../../server/log.ts';
 import { MODULES } from '../../server/module-list.ts';
 import { deriveCredentials } from '../../server/sasl/scram-keys.ts';
 import { RandomSource } from '../../server/random-source.ts';
-import { streamContext } from '../../server/server.ts';
+import { streamContext } from '../../server/server-parts.ts';
 import { ClientStream } from '../../server/streams/client-stream.ts';
 import type { StreamContext } from '../../server/streams/stream-context.ts';
 import type { OrderedStore } from '../../storage/ordered-store.ts';
@@ -198,7 +198,7 @@ export class StreamStage {
     const archiveIdKey = new Uint8Array(16);
     const random = new RandomSource();
     const core = createCore({ config, storage, clock, log, modules: MODULES, randomId: random.id, archiveIdKey });
-    const context = await streamContext(config, storage, clock, log, core, new Set(), random);
+    const context = await streamContext({ config, storage, clock, log, core, random }, new Set());
     return new StreamStage(clock, core, storage, context);
   }
 
