@@ -231,6 +231,34 @@ for (const [name, address, startPeer] of [
         }
       });
     }
+    it('takes a further domain of ours on the same stream (XEP-0220 2.6.1)', async () => {
+      const rooms = `rooms.${CAPULET}`;
+      await meet({ dialback: true, isUntrusted: true, ours: { isUntrusted: true, furtherDomains: [rooms] } });
+      try {
+        const place = ['127.0.0.1', capulet.clientPort, true] as const;
+        const [juliet, other] = [await login(JULIET, ...place), await login(`juliet@${rooms}`, ...place)];
+        const romeo = await enterRomeo(true);
+        await chat(juliet, ROMEO, 'one');
+        expect(await bodiesOf(romeo, 1)).to.deep.equal(['one']);
+        await chat(other, ROMEO, 'two', 'three');
+        expect(await bodiesOf(romeo, 2)).to.deep.equal(['two', 'three']);
+        await chat(juliet, ROMEO, 'four');
+        await chat(other, ROMEO, 'five');
+        expect(await bodiesOf(romeo, 2)).to.have.members(['four', 'five']);
+        await chat(romeo, `juliet@${rooms}`, 'six');
+        expect(await bodiesOf(other, 1)).to.deep.equal(['six']);
+        const shared = capulet.running.operations
+          .serverStreams()
+          .streams.filter(({ direction, local }) => direction === 'outgoing' && local.length === 2);
+        expect(shared).to.have.length(1);
+        for (const client of [juliet, other]) {
+          expect(client.takeLeft('message').filter(({ type }) => type === 'error')).to.deep.equal([]);
+        }
+      } finally {
+        await part();
+      }
+    });
+
     const enterOurs = async (isUntrusted: boolean): Promise<ClientProcess> =>
       login(JULIET, '127.0.0.1', capulet.clientPort, isUntrusted);
 
