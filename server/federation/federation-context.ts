@@ -60,8 +60,10 @@ export interface StreamEvents {
   takeKept(id: string, pairs: Pick<ProvedPairs, 'receivesFrom'>): StreamFlow | undefined;
   /** Whether a stream broke that we had opened for the pair and may resume. */
   hasKeptOf(pair: DomainPair): boolean;
-  /** What the broken stream left that we had opened for a pair. */
+  /** What the broken stream left that we had opened for a pair; `resumptionEnded` follows. */
   takeKeptOf(pair: DomainPair): StreamFlow | undefined;
+  /** It is known, or never will be, what had come of it: nothing needs to wait for that any more. */
+  resumptionEnded(flow: StreamFlow): void;
 }
 
 /** Whether a domain is served here: one of ours, or a service on a subdomain. */

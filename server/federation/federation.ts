@@ -264,6 +264,10 @@ export class Federation implements Destination, StreamEvents {
     return this.#kept.takeOf(pair);
   }
 
+  resumptionEnded(flow: StreamFlow): void {
+    this.#kept.resumptionEnded(flow);
+  }
+
   async #connect(path: DomainPath): Promise<void> {
     try {
       const carrier = await this.#carrierFor(path);

@@ -19,6 +19,8 @@ interface Kept {
 export class KeptFlows {
   /** By who opened the stream, for whom, and the id of the resumption; oldest first. */
   readonly #kept = new Map<string, Kept>();
+  /** Taken out by a stream of ours that has asked for the resumption and has no answer yet. */
+  readonly #resuming = new Set<StreamFlow>();
 
   /**
    * Returns false where the stream cannot be resumed, or there is no room.
@@ -63,22 +65,28 @@ export class KeptFlows {
   /** The pair for which we had opened the stream that may be resumed and concerns a path: its own, or one that it shared. */
   founderOf(path: ParcelOwner & { readonly pair: DomainPair }): DomainPair | undefined {
     if (this.hasOf(path.pair)) return path.pair;
-    for (const { flow } of this.#kept.values()) if (flow.pair !== undefined && flow.holdsOf(path)) return flow.pair;
+    for (const flow of this.#flows()) if (flow.pair !== undefined && flow.holdsOf(path)) return flow.pair;
     return undefined;
   }
 
-  /** Takes out what the stream left that we had opened for the pair. */
+  /** Takes out what the stream left that we had opened for the pair; `resumptionEnded` follows. */
   takeOf(pair: DomainPair): StreamFlow | undefined {
     const key = this.#find(pair);
     if (key === undefined) return undefined;
     const kept = this.#kept.get(key);
     this.#kept.delete(key);
+    if (kept !== undefined) this.#resuming.add(kept.flow);
     return kept?.flow;
+  }
+
+  /** It is known, or never will be, what had come of what the stream left. */
+  resumptionEnded(flow: StreamFlow): void {
+    this.#resuming.delete(flow);
   }
 
   /** Gives back what an owner had sent: it goes on over another stream, and must not send this behind what follows it. */
   abandon(owner: ParcelOwner): void {
-    for (const { flow } of this.#kept.values()) {
+    for (const flow of this.#flows()) {
       const own = flow.disown(owner);
       if (own.length > 0) owner.lost(own);
     }
@@ -87,6 +95,10 @@ export class KeptFlows {
   /** Gives back to its senders what nobody has resumed in time. @param nowMs monotonic */
   expire(nowMs: number): void {
     for (const [key, { untilMs }] of this.#kept) if (nowMs >= untilMs) this.#lose(key);
+  }
+
+  #flows(): readonly StreamFlow[] {
+    return [...[...this.#kept.values()].map(({ flow }) => flow), ...this.#resuming];
   }
 
   #find({ local, remote }: DomainPair): string | undefined {

@@ -43,11 +43,15 @@ export class ManagementRequests {
   async start(pair: DomainPair, isOffered: boolean): Promise<void> {
     const { context, flow } = this.#stream;
     const kept = context.events.takeKeptOf(pair);
-    if (!isOffered) {
-      if (kept !== undefined) loseFlow(kept);
-      return;
+    if (kept !== undefined) {
+      try {
+        if (!isOffered) loseFlow(kept);
+        else if (await this.#resumed(kept, pair.remote)) return;
+      } finally {
+        context.events.resumptionEnded(kept);
+      }
     }
-    if (kept !== undefined && (await this.#resumed(kept, pair.remote))) return;
+    if (!isOffered) return;
     const answer = await this.#ask(`<enable xmlns='${NS.STREAM_MANAGEMENT}' resume='true'/>`);
     if (answer.name !== 'enabled') return;
     flow.startCounting();

@@ -153,6 +153,7 @@ function contextOf({ settings, clock }: VisitOptions, gone: () => void): Federat
     hasKeptOf: () => false,
     takeKept: nothing,
     takeKeptOf: nothing,
+    resumptionEnded: nothing,
   };
   return {
     settings: { ...settings, requireTls: false },

@@ -224,7 +224,9 @@ describe('several domains on a stream of ours (XEP-0220 2.6)', () => {
   describe('resumption (XEP-0198 5) covers all of them', () => {
     const SM = `<sm xmlns='urn:xmpp:sm:3'/>`;
     /** A stream that counts and carries three pairs, cut when each has sent something: m0, m1 of example.net, m2 to the rooms. */
-    const cut = async (confirmed = 0): Promise<void> => {
+    const cut = async (confirmed = 0, security = stage.security): Promise<void> => {
+      const later = stage.security;
+      stage.security = security;
       await say('m0', 'romeo@montague.example');
       const peer = await stage.nextDialed();
       await peer.accept(`${WITH_ERRORS}${SM}`);
@@ -240,8 +242,21 @@ describe('several domains on a stream of ours (XEP-0220 2.6)', () => {
       await stage.stage.settle();
       if (confirmed > 0) peer.send(`<a xmlns='urn:xmpp:sm:3' h='${confirmed}'/>`);
       await stage.stage.settle();
+      stage.security = later;
       peer.connection.close(new Error('ECONNRESET'));
       await stage.stage.settle();
+    };
+    /** A stream of the other server for both directions (XEP-0288). */
+    const bidirectional = async (from: string): Promise<Peer> => {
+      const peer = stage.connect(certified(from));
+      peer.open(from);
+      await peer.until(/<\/stream:features>/);
+      peer.send(`<bidi xmlns='urn:xmpp:bidi'/>`);
+      peer.send(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>`);
+      await peer.until(/<success /);
+      peer.open(from);
+      await peer.until(/<\/stream:features>/);
+      return peer;
     };
     /** The stream that resumes it; the other server had taken that many. */
     const resumed = async (handled: number): Promise<Peer> => {
@@ -303,6 +318,28 @@ describe('several domains on a stream of ours (XEP-0220 2.6)', () => {
       await say('m4', 'romeo@montague.example');
       const peer = await resumed(3);
       expect(await stage.sent(peer)).to.deep.equal(['m4']);
+      expect(stage.errors()).to.deep.equal([]);
+    });
+
+    it('and sends nothing of a pair that has another stream ahead of what the answer gives back (RFC 6120 10.1)', async () => {
+      await open();
+      const { security } = stage;
+      stage.security = undefined; // when it is cut, nobody can be reached for a while
+      await cut(0, security);
+      await say('m3', `room@${CHAT}`);
+      await stage.stage.settle();
+      expect(stage.missed).to.include(CHAT);
+      stage.security = security;
+      await stage.connect(certified('montague.example')).prove('montague.example');
+      const peer = await stage.nextDialed();
+      await peer.accept(`${WITH_ERRORS}${SM}`);
+      await peer.until(/<resume [^>]*previd='some'/);
+      const theirs = await bidirectional(CHAT);
+      const early = await stage.sent(theirs);
+      peer.send(`<resumed xmlns='urn:xmpp:sm:3' previd='some' h='1'/>`);
+      await proveTheOthers(peer);
+      const sent = [...early, ...(await stage.sent(theirs)), ...(await stage.sent(peer))];
+      expect(sent.filter((id) => id !== 'm1')).to.deep.equal(['m2', 'm3']);
       expect(stage.errors()).to.deep.equal([]);
     });
 
