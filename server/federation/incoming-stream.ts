@@ -29,6 +29,8 @@ export class IncomingStream extends ServerStream {
   #saslFailures = 0;
   /** Pairs that may be sent over this stream (XEP-0288) and have not been told to who sends them. */
   readonly #sendable: DomainPair[] = [];
+  /** Whether that is about to be done: not once for each pair, of which the peer may prove many. */
+  #isAnnouncing = false;
   /** Monotonic milliseconds. */
   #mayResumeUntil = 0;
 
@@ -244,7 +246,9 @@ export class IncomingStream extends ServerStream {
     this.#sendable.push({ local, remote });
     if (!this.context.events.hasKeptFrom(remote)) this.pairs.allowSending({ local, remote });
     this.#mayResumeUntil = this.context.clock.monotonic() + RESUMPTION_GRACE_MS;
-    // Behind the answer, and outside of whatever reads it.
+    // Behind the answer, and outside of whatever reads it; once for all that are proved until then.
+    if (this.#isAnnouncing) return;
+    this.#isAnnouncing = true;
     setImmediate(() => this.#announce());
   }
 
@@ -255,6 +259,7 @@ export class IncomingStream extends ServerStream {
       setImmediate(() => this.#announceLater());
       return;
     }
+    this.#isAnnouncing = false;
     for (const pair of this.#sendable.splice(0)) {
       this.pairs.allowSending(pair);
       this.context.events.maySend(this, pair);

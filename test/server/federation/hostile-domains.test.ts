@@ -159,6 +159,36 @@ describe('a server that means ill with several domains (XEP-0220 2.6, 3.1)', () 
     expect(await errorOf(peer)).to.equal('invalid-from');
   });
 
+  it('has nothing looked for again and again for each of many domains, while one of them may resume a stream', async () => {
+    await open();
+    const names = [...Array.from({ length: 40 }, (_, n) => `d${n}.montague.example`), 'montague.example'];
+    const kept = await proved('montague.example');
+    kept.send(`<enable xmlns='urn:xmpp:sm:3' resume='true'/>`);
+    await kept.until(/<enabled /);
+    kept.connection.close(new Error('ECONNRESET'));
+    let looks = 0;
+    const { federation } = stage;
+    const hasKeptFrom = federation.hasKeptFrom.bind(federation);
+    federation.hasKeptFrom = (domain) => {
+      looks++;
+      return hasKeptFrom(domain);
+    };
+    const peer = stage.connect(certified(...names));
+    peer.open('montague.example');
+    await peer.until(/<\/stream:features>/);
+    peer.send(`<bidi xmlns='urn:xmpp:bidi'/>`);
+    peer.send(names.map((name) => `<db:result from='${name}' to='example.com'>k</db:result>`).join(''));
+    await stage.stage.settle();
+    for (let n = 0; n < 10; n++) {
+      stage.clock.advance(50);
+      await stage.stage.settle();
+    }
+    // Once when each is proved, and a round at once and after each of the ten delays.
+    expect(looks)
+      .to.be.greaterThan(names.length)
+      .and.at.most(12 * names.length);
+  });
+
   describe('to which we have opened a stream', () => {
     const HOME = placeAt('home.montague.example');
     const say = (id: string, to: string): Promise<void> =>
