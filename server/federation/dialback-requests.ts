@@ -87,7 +87,8 @@ export class DialbackRequests {
     if (awaited === undefined) return false;
     if (frame.type === 'valid') awaited.resolve();
     else {
-      // XEP-0220 2.1.1
+      // XEP-0220 2.1.1. Deviation: what was proved on this stream goes on; if the other server closes it now, as 2.1.1 fears, what
+      // it has not confirmed is treated as after any other end.
       const condition = frame.type === 'invalid' ? 'internal-server-error' : 'remote-server-timeout';
       const reason = conditionOf(frame) ?? String(frame.type);
       awaited.reject(new PeerFailure(condition, `${from} does not accept ${to}: ${reason}`, { isFinal: true }));
