@@ -78,8 +78,9 @@ export class OutgoingStream extends ServerStream {
     const policy = this.context.policies.of(remote);
     if (policy === 'deny') return false;
     if (this.#certificateProblem(remote) === undefined) return true;
-    // Where TLS comes first, one place may lead to several servers by SNI (XEP-0368): it proves nothing of who is there.
-    return policy === 'dialback' && this.place?.target.directTls === false;
+    // One place may lead to servers of several owners, by SNI (XEP-0368) or by the `to` of the stream: that dialback is answered
+    // here proves nothing then, but that who has the domain above, and so its DNS, answers for the one below.
+    return policy === 'dialback' && this.place?.target.directTls === false && remote.endsWith(`.${this.pair.remote}`);
   }
 
   /**

@@ -135,6 +135,21 @@ describe('several domains on a stream of ours (XEP-0220 2.6)', () => {
       await asked(peer, 'example.com', CHAT);
     });
 
+    it('of another owner, as the name has it, is sought only where the certificate is for it', async () => {
+      for (const security of [certified('montague.example'), certified('montague.example', 'verona.example')]) {
+        await open({}, security);
+        for (const domain of ['montague.example', 'verona.example']) stage.places.set(domain, HOME);
+        const peer = await carrying();
+        await say('m1', 'escalus@verona.example');
+        if (security.peer?.names.dns.length === 2) await asked(peer, 'example.com', 'verona.example');
+        else {
+          await stage.nextDialed();
+          expect(dialed()).to.deep.equal(['montague.example', 'verona.example']);
+          expect(peer.connection.sent).to.equal('');
+        }
+      }
+    });
+
     it('is not sought behind direct TLS, where SNI may lead elsewhere, unless the certificate is for it', async () => {
       for (const security of [certified('montague.example'), certified('montague.example', CHAT)]) {
         await open({}, security);
