@@ -144,7 +144,14 @@ export class Repeats {
 
   /** The client has sent it on another stream as well: if that breaks too, it may come once more. */
   async seenAgain(account: Account, key: SendKey): Promise<void> {
-    if (key.stream !== undefined) await this.#write(account, key);
+    if (key.stream === undefined) return;
+    // What came back, and no client knows yet, must not count as sent behind that: who sends it then means it.
+    const stored = await this.#read.load(account, this.#horizon());
+    const last = (kind: 'sent' | 'returned'): number => {
+      const same = stored.filter((other) => other.kind !== 'closed' && other.kind === kind && isSame(other, key));
+      return same.at(-1)?.position ?? 0;
+    };
+    if (last('returned') <= last('sent')) await this.#write(account, key);
   }
 
   /** The key commits with the message, which must join the batch in this turn of the loop. */

@@ -283,6 +283,21 @@ describe('an error for a message that was acknowledged', () => {
       expect(await sayAgain(chamber)).to.deep.equal(['m1']);
     });
 
+    it('goes out once it came back, also where it was sent again before a client had the error', async () => {
+      await lose(new MemoryStore(), line(1));
+      await stage.juliet.leave();
+      stage.stage.clock.advance(1000);
+      const known = await stage.stage.actor('juliet@example.com/balcony');
+      expect(await sayAgain(known, line(1))).to.deep.equal([]);
+      await known.send('<presence/>');
+      expect(errorsIn(known.take())).to.have.length(1);
+      known.session.flushed(known.session.flushMark());
+      await known.leave();
+      stage.stage.clock.advance(1000);
+      const balcony = await stage.stage.actor('juliet@example.com/balcony');
+      expect(await sayAgain(balcony, line(1))).to.deep.equal(['m1']);
+    });
+
     it('goes out again under the id of its stanza too', async () => {
       const store = new MemoryStore();
       for (const hasError of [false, true]) {
