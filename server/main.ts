@@ -80,7 +80,13 @@ async function runServer(config: Config): Promise<void> {
   process.on('SIGINT', stop);
 
   const collection = new IdleCollection({ clock: systemClock, log });
-  process.stdout.write(await startLines(running, config));
+  startLines(running, config).then(
+    (lines) => process.stdout.write(lines),
+    (error: unknown) => {
+      // Told to stop at once: the store is closed before it has said who is there.
+      if (!isStopping) log.warn({ error: String(error) }, 'cannot say what comes next');
+    },
+  );
   await ended;
   collection.close();
   await control.close();
