@@ -210,10 +210,11 @@ export class Repeats {
     const keys = await this.#options.sendKeys.load(owner, 0);
     // Not every key has an entry in the log; a second one at its place would take it away.
     account.pending.skipTo(keys.at(-1)?.position ?? 0);
-    const expired = keys.filter(({ position }) => position <= horizon);
-    const excess = keys.length - expired.length > MAX_KEYS ? MAX_KEYS / 2 : Infinity;
-    const kept = keys.slice(Math.max(expired.length, keys.length - excess));
-    const upTo = keys[keys.length - kept.length - 1]?.position;
+    // What came back is of use with what was sent alone, and does not count: a backlog would take the place of all else.
+    const sent = keys.filter(({ kind, position }) => kind !== 'returned' && position > horizon);
+    const excess = sent.length > MAX_KEYS ? sent.at(-MAX_KEYS / 2 - 1)?.position : undefined;
+    const upTo = excess ?? keys.findLast(({ position }) => position <= horizon)?.position;
+    const kept = upTo === undefined ? keys : keys.filter(({ position }) => position > upTo);
     if (upTo !== undefined) {
       this.#read.forget(account);
       await this.#options.commit.write(this.#options.sendKeys.forgetWrites(owner, upTo));

@@ -106,7 +106,9 @@ export class ReturnedErrors {
       listener.refused(failure);
     };
     const chat = chatOf(account, stanza, stanza.to!, true);
-    const sent = repeats.returnedWrites(account, stanza, chat, entry.position);
+    // What is not archived is not known when it is sent again, and has no key (acceptance.ts).
+    const isKnown = keepingOf(stanza) === 'archive';
+    const sent = isKnown ? repeats.returnedWrites(account, stanza, chat, entry.position) : [];
     recorder.commitInstead(recording, [...writes, ...sent], { committed, refused });
   }
 

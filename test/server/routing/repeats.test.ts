@@ -81,6 +81,32 @@ describe('a message that is sent again', () => {
     expect(juliet.session.inbound.handled).to.equal(4); // roster, presence and both
   });
 
+  it('is known however much came back meanwhile', async () => {
+    await juliet.send(original(ABROAD, 'a', 'one'));
+    const { sendKeys, commit } = stage.storage;
+    const sentAt = (await sendKeys.load(JULIET, 0)).at(-1)!.position;
+    const returned = Array.from({ length: 8200 }, (_, n) => ({ first: n, second: n, position: sentAt + 1 + n }));
+    await commit.write(returned.flatMap((key) => sendKeys.returnedWrites(JULIET, key)));
+    stage = await openOver(store, stage);
+    juliet = await stage.actor(`${JULIET}/balcony`);
+    await juliet.send(original(ABROAD, 'a', 'one'));
+    expect(await archivedBodies(stage, JULIET)).to.deep.equal(['one']);
+  });
+
+  it('leaves nothing to know it by where it came back and was not to be known', async () => {
+    const listener = { committed: () => undefined, refused: () => undefined };
+    stage.core.router.setRemote({
+      receive: ({ stanza, receipt }) => {
+        receipt?.settle();
+        stage.core.router.giveBack(stanza, new StanzaError('remote-server-timeout'), { writes: [], listener });
+      },
+    });
+    const room = 'hall@conference.example.edu';
+    await juliet.send(`<message to='${room}' type='groupchat' id='a'><body>one</body></message>`);
+    expect(juliet.take().join('')).to.include('remote-server-timeout');
+    expect(await stage.storage.sendKeys.load(JULIET, 0)).to.deep.equal([]);
+  });
+
   describe('to a component, which keeps nothing over a crash', () => {
     const NURSE = 'nurse@gateway.example.com';
     let given: Inbound[];
