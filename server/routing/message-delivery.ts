@@ -53,6 +53,13 @@ export class MessageDelivery {
       return;
     }
     const fate = fateOf(stanza, account.sessions);
+    // A backlog that comes back at once is more than a session may owe: the flush goes by what the client reads.
+    if (isError(stanza) && fate.kind === 'deliver' && fate.to.some(({ isBehind }) => isBehind)) {
+      pending.addWaiting(entry.position, size);
+      this.#options.counters.messages.stored++;
+      this.flush(account);
+      return;
+    }
     // A client that is away for a moment has its share in memory; more waits in the log until it is back.
     const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds);
     if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {

@@ -142,6 +142,19 @@ describe('an error for a message that was acknowledged', () => {
     expect(await stage.waiting()).to.equal(0);
   });
 
+  it('is no reason to end the session of who is there, however much comes back at once', async () => {
+    await open();
+    for (let n = 0; n < 1200; n++) await say(n);
+    const peer = await accepted();
+    peer.connection.close(new Error('ECONNRESET'));
+    await stage.pass(2);
+    expect(stage.juliet.session.isOver).to.equal(false);
+    const ids = (await takeAll(stage.juliet)).flatMap((stanza) => / id='(m[^']*)'/.exec(stanza)?.[1] ?? []);
+    expect(ids).to.deep.equal(Array.from({ length: 1200 }, (_, n) => `m${n}`));
+    await stage.stage.core.table.saveCursors();
+    expect(await stage.waiting()).to.equal(0);
+  });
+
   it('is not made where the sender has let too many gather: what would come back is refused', async () => {
     const environment = {
       POSTHORN_S2S_PATIENCE_SECONDS: '0',
