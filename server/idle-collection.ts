@@ -24,7 +24,8 @@ const GROWTH_BYTES = 8 * 1024 * 1024;
 /**
  * Collects garbage once a server that has had much to do is idle. V8 collects only when it needs room: after a storm of logins
  * an idle server would keep what those left for ever: of an idle connection's memory half at 5000 of them, and a sixth at 18 000.
- * The pause, some 100 ms at 18 000, comes when hardly anybody waits for anything, and not again before a tenth has been added.
+ * Its pause, which grows with what lives, comes when hardly anybody waits for anything, and not again before a tenth has been
+ * added.
  */
 export class IdleCollection {
   readonly #clock: Clock;
