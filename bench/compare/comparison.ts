@@ -2,9 +2,9 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureCertificates } from '../../certs/make-certs.ts';
-import { LoadGenerator } from '../load/load-generator.ts';
-import { DOMAIN, labelOf, type Peer, type Place } from '../peers/peer.ts';
+import { DOMAIN, labelOf, type Peer } from '../peers/peer.ts';
 import type { ProcessGuard } from '../peers/server-process.ts';
+import { Contestant, type Contest } from './contestant.ts';
 import { Results } from './results.ts';
 import type { Row } from './row.ts';
 import { isMeasured, type Scale } from './scale.ts';
@@ -14,7 +14,8 @@ export interface ComparisonOptions {
   readonly rows: readonly Row[];
   readonly peers: readonly Peer[];
   readonly scale: Scale;
-  readonly rounds: number;
+  /** How often each server has its turn; the scale's own number unless given. */
+  readonly rounds?: number | undefined;
   readonly serverCore: number;
   readonly loadCore: number;
   readonly guard: ProcessGuard;
@@ -23,11 +24,12 @@ export interface ComparisonOptions {
 }
 
 /**
- * Measures every row with every server, one server at a time, and all servers in turn before the next round begins: what
- * the machine does besides falls on all alike. Rows of the same setting share a started server unless they need a fresh one.
+ * Measures every row with every server, all servers in turn before the next round begins: what the machine does besides falls
+ * on all alike. A turn takes seconds, and who has not got it stands still. Rows of the same setting share started servers,
+ * which are warm when they have had their first turn, unless they need fresh ones.
  */
 export async function compare(options: ComparisonOptions): Promise<Results> {
-  const { rows, peers, rounds } = options;
+  const { rows } = options;
   const results = new Results();
   const directory = mkdtempSync(join(tmpdir(), 'posthorn-bench-'));
   chmodSync(directory, 0o755); // the servers run as users of their own
@@ -36,66 +38,55 @@ export async function compare(options: ComparisonOptions): Promise<Results> {
   const now = (): number => Date.now();
   const request = { directory: join(directory, 'certificates'), domains: [DOMAIN], now, log: silent };
   const certificate = (await ensureCertificates(request)).certificates[0]!;
-  for (let round = 0; round < rounds; round++) {
-    for (const visit of visitsOf(rows)) {
-      // What an installation does without tuning is worth knowing, not worth two more rounds.
-      for (const peer of peers.filter(({ tuning }) => tuning === 'tuned' || round === 0))
-        await visitServer({
-          ...options,
-          visit: visit.filter((row) => isMeasured(options.scale, row, peer.name)),
-          ...{ peer, round, directory, results, certificate },
-        });
-    }
-  }
+  for (const visit of visitsOf(rows)) await visitServers({ ...options, visit, directory, results, certificate });
   return results;
 }
 
 interface Visit extends ComparisonOptions {
+  /** Rows that share started servers. */
   readonly visit: readonly Row[];
-  readonly peer: Peer;
-  readonly round: number;
   readonly directory: string;
   readonly results: Results;
   readonly certificate: { readonly certificateFile: string; readonly keyFile: string };
 }
 
-/** Starts one server, measures the rows of one visit and ends it. A row that fails leaves the rest to a new server. */
-async function visitServer(options: Visit): Promise<void> {
-  const { peer, scale, guard, results, say } = options;
-  let waiting = options.visit;
-  while (waiting.length > 0) {
-    const place: Place = {
-      directory: mkdtempSync(join(options.directory, `${peer.name}-`)),
-      core: options.serverCore,
-      ...options.certificate,
-      users: Math.max(...waiting.map((row) => row.users(scale))),
-    };
-    const [first] = waiting;
-    let isUsable = true;
-    try {
-      const server = await peer.start(first!.setting, place);
-      const load = new LoadGenerator(options.loadCore, guard);
-      while (isUsable && waiting.length > 0) {
-        const row = waiting[0]!;
-        waiting = waiting.slice(1);
-        const outcome = await row.measure({ server, load, scale }).catch(asError);
-        isUsable = !(outcome instanceof Error);
-        results.add(row, peer, outcome);
-        say(`round ${options.round + 1}, ${labelOf(peer)}, ${row.id}: ${describe(outcome)}`);
+async function visitServers(options: Visit): Promise<void> {
+  const { visit, peers, scale, results, say } = options;
+  const contestants = peers.map((peer) => new Contestant(peer, contestOf(peer, options)));
+  try {
+    for (const row of visit) {
+      for (let round = 0; round < roundsOf(row, options); round++) {
+        for (const contestant of contestants.filter(({ peer }) => isMeasured(scale, row, peer, round))) {
+          const { peer } = contestant;
+          const outcome = await contestant.measure(row);
+          results.add(row, peer, round, outcome);
+          say(`round ${round + 1}, ${labelOf(peer)}, ${row.id}: ${describe(outcome)}`);
+        }
       }
-      await load.stop();
-      await server.stop();
-    } catch (error) {
-      for (const row of waiting) results.add(row, peer, asError(error));
-      say(`round ${options.round + 1}, ${labelOf(peer)}: ${asError(error).message}`);
-      return;
-    } finally {
-      rmSync(place.directory, { recursive: true, force: true });
     }
+  } finally {
+    for (const contestant of contestants) await contestant.end();
   }
 }
 
-/** Rows that may share a started server. */
+function contestOf(peer: Peer, { visit, scale, directory, certificate, serverCore, loadCore, guard }: Visit): Contest {
+  return {
+    ...{ scale, loadCore, guard },
+    setting: visit[0]!.setting,
+    makePlace: () => ({
+      directory: mkdtempSync(join(directory, `${peer.name}-`)),
+      core: serverCore,
+      ...certificate,
+      users: Math.max(...visit.map((row) => row.users(scale))),
+    }),
+  };
+}
+
+function roundsOf({ isLong = false }: Row, { rounds, scale }: Visit): number {
+  return rounds ?? (isLong ? scale.longRounds : scale.rounds);
+}
+
+/** Rows that may share started servers. */
 function visitsOf(rows: readonly Row[]): readonly (readonly Row[])[] {
   const shared = new Map<string, Row[]>();
   const fresh: Row[][] = [];
@@ -107,10 +98,6 @@ function visitsOf(rows: readonly Row[]): readonly (readonly Row[])[] {
     else same.push(row);
   }
   return [...shared.values(), ...fresh];
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
 
 function describe(outcome: Readonly<Record<string, number>> | Error): string {

@@ -14,6 +14,7 @@ import { circumstancesOf } from './machine.ts';
 import { writePage } from './page.ts';
 import { failuresOf, rowText } from './text-report.ts';
 import { rowList } from './row-list.ts';
+import { nodeText } from './rows/memory.ts';
 import { BUDGET, FULL, QUICK, type Scale } from './scale.ts';
 
 interface Arguments {
@@ -25,6 +26,7 @@ interface Arguments {
   readonly json: boolean;
   readonly page: boolean;
   readonly node: string;
+  readonly otherNode?: string;
   readonly serverCore: number;
   readonly loadCore: number;
 }
@@ -39,13 +41,14 @@ const command = new Command('bench')
     'fewer rows, smaller, one round, tuned servers only: under three minutes, no budget is proved',
     false,
   )
-  .option('--budget', 'the rows with a budget, two rounds, tuned servers only: about 20 minutes', false)
+  .option('--budget', 'the rows with a budget, tuned servers only: about half an hour', false)
   .option('--only <row>', 'only this row; may be given again', list, [] as string[])
   .option('--server <name>', 'only this server; may be given again', list, [] as string[])
   .option('--rounds <count>', 'how often each server has its turn; the medians count', parse)
   .option('--json', 'the results as JSON on standard output', false)
   .option('--page', 'writes the figures and plots into docs/performance.md; of everything or of --budget', false)
   .option('--node <path>', 'the Node.js that runs Posthorn', process.execPath)
+  .option('--other-node <path>', 'another one, on which Posthorn is measured too')
   .option('--server-core <core>', 'the core the servers are pinned to', parse, Math.min(1, availableParallelism() - 1))
   .option('--load-core <core>', 'the core of the load generator', parse, 0);
 
@@ -53,9 +56,8 @@ async function main(): Promise<void> {
   const chosen = command.parse().opts<Arguments>();
   if (chosen.quick && chosen.budget) fail('--quick or --budget, not both');
   const scale = chosen.quick ? QUICK : chosen.budget ? BUDGET : FULL;
-  const rounds = chosen.rounds ?? scale.rounds;
-  const nodeVersion = execFileSync(chosen.node, ['--version'], { encoding: 'utf8' });
-  const all = rowList(Number(/^v(\d+)/.exec(nodeVersion)?.[1] ?? 0));
+  const { rounds, otherNode } = chosen;
+  const all = rowList(majorOf(chosen.node), otherNode === undefined ? undefined : majorOf(otherNode));
   for (const id of chosen.only) {
     if (!all.some((row) => row.id === id)) fail(`no row ${id}; there are ${all.map((row) => row.id).join(', ')}`);
   }
@@ -77,7 +79,9 @@ async function main(): Promise<void> {
 
   if (chosen.json) {
     const measured = Object.fromEntries(results.rows);
-    process.stdout.write(`${JSON.stringify({ circumstances, scale: scale.name, rounds, rows: measured }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ circumstances, scale: scale.name, rounds: rounds ?? scale.rounds, rows: measured }, null, 2)}\n`,
+    );
   } else {
     const { date, machine, servers } = circumstances;
     const head = [
@@ -94,9 +98,21 @@ async function main(): Promise<void> {
   if (rows.some((row) => failuresOf(row, results).length > 0)) process.exitCode = 1;
 }
 
-function peersOf(guard: ProcessGuard, { server, node }: Arguments, scale: Scale): readonly Peer[] {
+/** The major version of a Node.js. */
+function majorOf(node: string): number {
+  try {
+    return Number(/^v(\d+)/.exec(execFileSync(node, ['--version'], { encoding: 'utf8' }))?.[1] ?? 0);
+  } catch (error) {
+    return fail(`${node} is no Node.js: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function peersOf(guard: ProcessGuard, { server, node, otherNode }: Arguments, scale: Scale): readonly Peer[] {
   const peers = [
     posthornPeer(guard, { node }),
+    ...(otherNode === undefined
+      ? []
+      : [posthornPeer(guard, { node: otherNode, variant: nodeText(majorOf(otherNode)) })]),
     prosodyPeer(guard, 'tuned'),
     ejabberdPeer(guard, 'tuned'),
     ...(scale.isWithInstalled ? [prosodyPeer(guard, 'installed'), ejabberdPeer(guard, 'installed')] : []),

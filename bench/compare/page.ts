@@ -15,7 +15,8 @@ export interface PageOptions {
   readonly rows: readonly Row[];
   readonly results: Results;
   readonly scale: Scale;
-  readonly rounds: number;
+  /** What was asked for in place of the scale's own. */
+  readonly rounds?: number | undefined;
   readonly circumstances: Circumstances;
   readonly peers: readonly Peer[];
 }
@@ -66,7 +67,7 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
   const on = FEATURES.filter(({ posthorn }) => posthorn).map(({ meaning }) => meaning);
   return [
     `Measured ${date} at ${commit} on ${machine}; server on core ${serverCore}, load generator on core ${loadCore}.`,
-    `Medians of ${rounds} rounds${scale.isWithInstalled ? ' (servers as installed: one round)' : ''}. Run: ${scale.meaning}.`,
+    `Medians of ${roundsText(rounds, scale)}; a ratio is the median of those of the rounds. Run: ${scale.meaning}.`,
     ...(busyBefore > BUSY
       ? [`**The machine was busy with other things (load ${busyBefore}): not to be relied on.**`]
       : []),
@@ -81,6 +82,12 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
     `With "sync": ${durabilities(peers, HISTORY_SYNC)}.`,
     '',
   ].join('\n');
+}
+
+function roundsText(rounds: number | undefined, scale: Scale): string {
+  const long = rounds ?? scale.longRounds;
+  const installed = scale.isWithInstalled ? '; servers as installed: one round' : '';
+  return `${rounds ?? scale.rounds} rounds (storms, latency and memory: ${long}${installed})`;
 }
 
 /** A load average above which a measurement is not believed. */

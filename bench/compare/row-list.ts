@@ -14,14 +14,15 @@ import { STORM_ROWS } from './rows/storm.ts';
  * Every row of the comparison, in the order of the report. Rows for rooms join here: a file in rows/, a line in
  * this list.
  * @param nodeMajor the version of Node.js that runs Posthorn
+ * @param otherMajor that of another one, on which it is measured too
  */
-export function rowList(nodeMajor: number): readonly Row[] {
+export function rowList(nodeMajor: number, otherMajor?: number): readonly Row[] {
   return [
     ...CHAT_ROWS,
     ...GROWTH_ROWS,
     ...LATENCY_ROWS,
     ...LOGIN_ROWS,
-    ...memoryRows(nodeMajor),
+    ...memoryRows(nodeMajor, otherMajor),
     ...STORM_ROWS,
     ...OFFLINE_ROWS,
     ...ROSTER_ROWS, // behind those that want empty rosters: a server is shared

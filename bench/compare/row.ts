@@ -23,8 +23,8 @@ export interface Figure {
 export type Goal =
   /** Posthorn is better than this server at least so many times. */
   | { readonly kind: 'ratio'; readonly figure: string; readonly server: ServerName; readonly times: number }
-  /** Posthorn stays under a limit. */
-  | { readonly kind: 'limit'; readonly figure: string; readonly atMost: number }
+  /** Posthorn stays under a limit; on the other Node.js, where a variant is named. */
+  | { readonly kind: 'limit'; readonly figure: string; readonly atMost: number; readonly variant?: string }
   /** Posthorn's figure stays within a multiple of another of its own. */
   | { readonly kind: 'growth'; readonly figure: string; readonly base: string; readonly atMost: number };
 
@@ -37,8 +37,10 @@ export interface Row {
   /** What it does, and what differs between the servers besides the setting. */
   readonly note: string;
   readonly setting: Setting;
-  /** Whether it needs a server that has done nothing before. */
+  /** Whether it needs a server that has done nothing before, in each round. */
   readonly isFresh: boolean;
+  /** Whether it takes so long, and varies so little, that fewer rounds have to do. */
+  readonly isLong?: boolean;
   figures(scale: Scale): readonly Figure[];
   goals(scale: Scale): readonly Goal[];
   /** Accounts it needs. */

@@ -1,4 +1,4 @@
-import type { ServerName } from '../peers/peer.ts';
+import type { Peer } from '../peers/peer.ts';
 
 /** How large the work is, and which part of it is done. */
 export interface Scale {
@@ -7,12 +7,16 @@ export interface Scale {
   readonly meaning: string;
   /** How often each server has its turn, unless somebody asks for another number. */
   readonly rounds: number;
+  /** The same for rows that take long. */
+  readonly longRounds: number;
   /** Whether the peers are measured as installed too, in the first round. */
   readonly isWithInstalled: boolean;
   /** The rows that belong to it; all without. */
   readonly rows?: readonly string[];
   /** Rows that only Posthorn does, because their goal holds it against itself. */
   readonly posthornOnly?: readonly string[];
+  /** Rows that Posthorn does on the other Node.js too, where there is one; all without. */
+  readonly variantRows?: readonly string[];
   readonly warmUpSeconds: number;
   readonly seconds: number;
   /** Connections of the rows that show growth. */
@@ -36,7 +40,8 @@ export interface Scale {
 export const FULL: Scale = {
   name: 'full',
   meaning: 'every row at its full size',
-  rounds: 3,
+  rounds: 5,
+  longRounds: 3,
   isWithInstalled: true,
   warmUpSeconds: 3,
   seconds: 5,
@@ -57,18 +62,19 @@ export const BUDGET: Scale = {
   ...FULL,
   name: 'budget',
   meaning:
-    'the rows that have a budget, in about 20 minutes: peers tuned only; idle connections at 5 000 instead of 18 000; ' +
-    'shorter loads, fewer logins, less time to settle; growing connections with Posthorn alone, which that budget holds against itself',
-  rounds: 2,
+    'the rows that have a budget, in about half an hour: peers tuned only; shorter loads, fewer logins, less time to settle; ' +
+    'growing connections with Posthorn alone, which that budget holds against itself; another Node.js in some rows',
+  rounds: 5,
+  longRounds: 2,
   isWithInstalled: false,
   rows: [
     ...['chat-8', 'chat-1', 'chat-tls', 'history-process', 'history-sync', 'active', 'latency', 'login-plaintext'],
     ...['login-tls', 'idle-plaintext', 'idle-tls', 'storm-plaintext', 'storm-tls', 'start-up'],
   ],
   posthornOnly: ['active'],
-  warmUpSeconds: 2,
-  seconds: 4,
-  idle: [5000],
+  variantRows: ['chat-8', 'history-process', 'login-plaintext', 'login-tls', 'idle-plaintext', 'idle-tls', 'start-up'],
+  warmUpSeconds: 1,
+  seconds: 3,
   settleSeconds: 8,
   logins: 1500,
 };
@@ -78,6 +84,7 @@ export const QUICK: Scale = {
   name: 'quick',
   meaning: 'some rows, all smaller than the budgets ask for, peers tuned only: goals are shown for orientation',
   rounds: 1,
+  longRounds: 1,
   isWithInstalled: false,
   rows: [
     ...['chat-8', 'chat-tls', 'history-process', 'latency', 'login-plaintext', 'login-tls', 'idle-plaintext'],
@@ -97,7 +104,15 @@ export const QUICK: Scale = {
   fillSeconds: 10,
 };
 
-/** Whether a server is measured in a row at this size. */
-export function isMeasured(scale: Scale, row: { readonly id: string }, server: ServerName): boolean {
-  return server === 'posthorn' || scale.posthornOnly?.includes(row.id) !== true;
+/** Whether a server has a turn in a round of a row. */
+export function isMeasured(
+  scale: Scale,
+  row: { readonly id: string },
+  { name, tuning, variant }: Pick<Peer, 'name' | 'tuning' | 'variant'>,
+  round: number,
+): boolean {
+  if (variant !== undefined) return scale.variantRows?.includes(row.id) ?? true;
+  // What an installation does without tuning is worth knowing, not worth more rounds.
+  if (tuning === 'installed' && round > 0) return false;
+  return name === 'posthorn' || scale.posthornOnly?.includes(row.id) !== true;
 }

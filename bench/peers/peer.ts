@@ -44,6 +44,8 @@ export interface RunningServer {
 export interface Peer {
   readonly name: ServerName;
   readonly tuning: Tuning;
+  /** What tells it from another one of the same name and tuning, as a report says it. */
+  readonly variant?: string | undefined;
   /** Its version, or undefined where it is not installed. */
   version(): string | undefined;
   /** What an acknowledged message survives with this setting. */
@@ -57,6 +59,7 @@ export interface Peer {
 export const DOMAIN = 'localhost';
 
 /** What a report calls a server. */
-export function labelOf({ name, tuning }: Pick<Peer, 'name' | 'tuning'>): string {
+export function labelOf({ name, tuning, variant }: Pick<Peer, 'name' | 'tuning' | 'variant'>): string {
+  if (variant !== undefined) return `${name}, ${variant}`;
   return name === 'posthorn' || tuning === 'tuned' ? name : `${name} as installed`;
 }

@@ -14,16 +14,18 @@ export interface PosthornOptions {
   readonly nodeOptions?: readonly string[];
   /** The node that runs it; this process's own unless given. */
   readonly node?: string;
+  readonly variant?: string;
 }
 
 /** Posthorn as its users run it: the build, `start`, one configuration file. */
 export function posthornPeer(
   guard: ProcessGuard,
-  { nodeOptions = [], node = process.execPath }: PosthornOptions = {},
+  { nodeOptions = [], node = process.execPath, variant }: PosthornOptions = {},
 ): Peer {
   return {
     name: 'posthorn',
     tuning: 'tuned',
+    variant,
     configuration: 'defaults; limits on connections, logins and bytes per second off, plaintext authentication on',
     version: () => {
       if (!existsSync(MAIN)) return undefined;

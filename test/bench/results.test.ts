@@ -41,18 +41,48 @@ describe('the results of a comparison', () => {
     const goal = (times: number): Goal => ({ kind: 'ratio', figure: 'cost', server: 'prosody', times });
     const row = rowWith(goal(5), goal(5.1));
     const results = new Results();
-    for (const cost of [90, 2, 1]) results.add(row, peer('posthorn'), { cost, speed: 1 });
-    results.add(row, peer('prosody', 'installed'), { cost: 10, speed: 1 });
-    results.add(row, peer('prosody'), { cost: 30, speed: 1 });
+    // The machine was slow in the first round.
+    [90, 2, 1].forEach((cost, round) => results.add(row, peer('posthorn'), round, { cost, speed: 1 }));
+    [450, 10, 30].forEach((cost, round) => results.add(row, peer('prosody'), round, { cost, speed: 1 }));
+    results.add(row, peer('prosody', 'installed'), 0, { cost: 900, speed: 1 });
     expect(met(row, results)).to.deep.equal([true, false]);
+    expect(results.medians(row, 'prosody', FULL)).to.deep.equal({ cost: 30, speed: 1 });
+  });
+
+  it('hold a server against the less favourable of its tunings', () => {
+    const goal = (times: number): Goal => ({ kind: 'ratio', figure: 'cost', server: 'prosody', times });
+    const row = rowWith(goal(4), goal(4.1));
+    const results = new Results();
+    results.add(row, peer('posthorn'), 0, { cost: 1, speed: 1 });
+    results.add(row, peer('prosody'), 0, { cost: 5, speed: 1 });
+    results.add(row, peer('prosody', 'installed'), 0, { cost: 4, speed: 1 });
+    expect(met(row, results)).to.deep.equal([true, false]);
+  });
+
+  it('compare no rounds of which one failed', () => {
+    const row = rowWith({ kind: 'ratio', figure: 'cost', server: 'prosody', times: 2 });
+    const results = new Results();
+    results.add(row, peer('posthorn'), 0, new Error('a message was lost'));
+    results.add(row, peer('posthorn'), 1, { cost: 1, speed: 1 });
+    results.add(row, peer('prosody'), 0, { cost: 1, speed: 1 });
+    results.add(row, peer('prosody'), 1, { cost: 2, speed: 1 });
+    expect(met(row, results)).to.deep.equal([true]);
+  });
+
+  it('hold another Node.js to a limit of its own', () => {
+    const limit = { kind: 'limit', figure: 'cost', atMost: 10 } as const;
+    const row = rowWith(limit, { ...limit, atMost: 20, variant: 'Node.js 24' });
+    const results = new Results();
+    results.add(row, { ...peer('posthorn'), variant: 'Node.js 24' }, 0, { cost: 15, speed: 1 });
+    expect(met(row, results)).to.deep.equal([undefined, true]);
   });
 
   it('turn the ratio round where more is better', () => {
     const goal = (times: number): Goal => ({ kind: 'ratio', figure: 'speed', server: 'ejabberd', times });
     const row = rowWith(goal(10), goal(11));
     const results = new Results();
-    results.add(row, peer('posthorn'), { cost: 1, speed: 100 });
-    results.add(row, peer('ejabberd'), { cost: 1, speed: 10 });
+    results.add(row, peer('posthorn'), 0, { cost: 1, speed: 100 });
+    results.add(row, peer('ejabberd'), 0, { cost: 1, speed: 10 });
     expect(met(row, results)).to.deep.equal([true, false]);
   });
 
@@ -64,15 +94,15 @@ describe('the results of a comparison', () => {
       { kind: 'growth', figure: 'cost', base: 'speed', atMost: 1.9 },
     );
     const results = new Results();
-    results.add(row, peer('posthorn'), { cost: 10, speed: 5 });
+    results.add(row, peer('posthorn'), 0, { cost: 10, speed: 5 });
     expect(met(row, results)).to.deep.equal([true, false, true, false]);
   });
 
   it('claim nothing where a server failed', () => {
     const row = rowWith({ kind: 'ratio', figure: 'cost', server: 'ejabberd', times: 2 });
     const results = new Results();
-    results.add(row, peer('posthorn'), { cost: 1, speed: 1 });
-    results.add(row, peer('ejabberd'), new Error('nothing was delivered'));
+    results.add(row, peer('posthorn'), 0, { cost: 1, speed: 1 });
+    results.add(row, peer('ejabberd'), 0, new Error('nothing was delivered'));
     expect(met(row, results)).to.deep.equal([undefined]);
   });
 });

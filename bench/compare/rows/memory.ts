@@ -8,18 +8,29 @@ import type { Scale } from '../scale.ts';
 const PLAINTEXT_LIMIT_KB = 10;
 
 /** Memory of people who are online and silent. */
-export function memoryRows(nodeMajor: number): readonly Row[] {
-  // Node.js 22 and later link a larger OpenSSL state to each connection.
-  const tlsLimit = nodeMajor < 22 ? 40 : 55;
+export function memoryRows(nodeMajor: number, otherMajor?: number): readonly Row[] {
   return [
     memoryRow('idle-plaintext', 'plaintext', 'plaintext', (key) => [
       { kind: 'limit', figure: key, atMost: PLAINTEXT_LIMIT_KB },
     ]),
-    memoryRow('idle-tls', `TLS 1.3 (Node.js ${nodeMajor})`, 'direct-tls', (key) => [
-      { kind: 'limit', figure: key, atMost: tlsLimit },
+    memoryRow('idle-tls', `TLS 1.3 (${nodeText(nodeMajor)})`, 'direct-tls', (key) => [
+      { kind: 'limit', figure: key, atMost: tlsLimitKb(nodeMajor) },
+      ...(otherMajor === undefined
+        ? []
+        : [{ kind: 'limit', figure: key, atMost: tlsLimitKb(otherMajor), variant: nodeText(otherMajor) } as const]),
       ...againstBoth(key, 1),
     ]),
   ];
+}
+
+/** What a report calls a Node.js. */
+export function nodeText(major: number): string {
+  return `Node.js ${major}`;
+}
+
+/** Node.js 22 and later link a larger OpenSSL state to each connection. */
+function tlsLimitKb(nodeMajor: number): number {
+  return nodeMajor < 22 ? 40 : 55;
 }
 
 function memoryRow(id: string, how: string, security: Security, goals: (key: string) => readonly Goal[]): Row {
@@ -29,6 +40,7 @@ function memoryRow(id: string, how: string, security: Security, goals: (key: str
     note: 'bound, roster asked, presence sent; growth of the resident set over a fresh server, settled, nothing forced',
     setting: HISTORY_OFF,
     isFresh: true,
+    isLong: true,
     users: ({ idle }) => Math.max(...idle),
     figures: ({ idle }) =>
       idle.map((count) => ({ key: keyOf(count), label: `kB each at ${count}`, better: 'less' as const })),
