@@ -43,6 +43,8 @@ const ARCHIVED = 1;
 const PENDING = 2;
 const SENT = 4;
 const MAX_TEXT_BYTES = 0xffff;
+/** Within values an apostrophe is escaped. */
+const ERROR_TAG = /^<message xmlns='jabber:client'(?: (?:to|from|id)='[^']*')* type='error'/;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The entry as a value, as `encodeMessage`. */
@@ -108,6 +110,12 @@ export function stanzaLengthOf(key: Key, value: Uint8Array): number {
   const length = value.length - PEER_AT - peerLengthOf(value) - resourceLengthOf(value);
   if (length < 0) throw corrupt(key, 'it ends too early');
   return length;
+}
+
+/** Whether an entry's stanza, of which the length is known, is an error, as Stanza.toDocument writes one. */
+export function isErrorOf(value: Uint8Array, stanzaLength: number): boolean {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  return ERROR_TAG.test(bytes.toString('latin1', value.length - stanzaLength));
 }
 
 /** The contact of an entry: what the index by contact says of it. */

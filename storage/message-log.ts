@@ -1,6 +1,6 @@
 import type { StorageAccess } from './access.ts';
 import { positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
-import { decodeEntry, encodeMessage, flagsOf, stanzaLengthOf } from './log-entry.ts';
+import { decodeEntry, encodeMessage, flagsOf, isErrorOf, stanzaLengthOf } from './log-entry.ts';
 import type { LogEntry, LogPlace } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
 import type { Key, StoreReader, Write } from './ordered-store.ts';
@@ -31,6 +31,8 @@ export interface PendingUsage {
   readonly count: number;
   /** Bytes of the stanzas. */
   readonly bytes: number;
+  /** How much of that are errors: they answer messages of the owner's own, and no others are kept. */
+  readonly returned: { readonly count: number; readonly bytes: number };
   /** The highest position the owner ever used as far as the store knows, pending or not; 0 for none. */
   readonly lastPosition: number;
 }
@@ -103,6 +105,7 @@ export class MessageLog {
   async pendingUsage(owner: string): Promise<PendingUsage> {
     let count = 0;
     let bytes = 0;
+    const returned = { count: 0, bytes: 0 };
     const { cursor, archivedCursor } = await this.cursors(owner);
     const behind = positionRange('log', owner, cursor, undefined);
     for await (const page of pagesOf(this.#access.store, behind, USAGE_PAGE_ENTRIES)) {
@@ -110,11 +113,15 @@ export class MessageLog {
         const { archived, pending } = flagsOf(key, value);
         if (!pending || (archived && restAsPosition(key) <= archivedCursor)) continue;
         count++;
-        bytes += stanzaLengthOf(key, value);
+        const length = stanzaLengthOf(key, value);
+        bytes += length;
+        if (archived || !isErrorOf(value, length)) continue;
+        returned.count++;
+        returned.bytes += length;
       }
     }
     const last = await this.last(owner);
-    return { count, bytes, lastPosition: Math.max(cursor, last?.position ?? 0) };
+    return { count, bytes, returned, lastPosition: Math.max(cursor, last?.position ?? 0) };
   }
 }
 

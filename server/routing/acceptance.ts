@@ -28,7 +28,7 @@ export interface AcceptanceOptions {
   readonly history: boolean;
   readonly maxOfflineMessages: number;
   readonly maxOfflineBytes: number;
-  /** How much may come back to an account and wait beyond that; with more it sends nothing elsewhere. */
+  /** How much may come back to an account and wait besides that; with more it sends nothing elsewhere. */
   readonly maxReturnedMessages: number;
   readonly maxReturnedBytes: number;
   /** The object that now stands for an account; perhaps another one than when it sent something. */
@@ -221,11 +221,12 @@ export class Acceptance implements RecordedOutcome {
 
   #checkRoom(account: Account, stanza: Stanza): void {
     const { maxOfflineMessages, maxOfflineBytes } = this.#options;
-    const { waitingCount, waitingBytes } = account.pending;
-    // XEP-0160 2, step 3; what is on its way to the disk waits as well
+    const { waitingCount, waitingBytes, returnedCount, returnedBytes } = account.pending;
+    // XEP-0160 2, step 3; what is on its way to the disk waits as well. What came back takes nobody's room: see `#checkReturned`
+    const ahead = account.deliveriesAhead - account.returnsAhead;
     if (
-      waitingCount + account.deliveriesAhead >= maxOfflineMessages ||
-      waitingBytes + stanza.content.length > maxOfflineBytes
+      waitingCount - returnedCount + ahead >= maxOfflineMessages ||
+      waitingBytes - returnedBytes + stanza.content.length > maxOfflineBytes
     ) {
       throw new StanzaError('service-unavailable', 'The recipient has no room for more messages');
     }
@@ -233,10 +234,8 @@ export class Acceptance implements RecordedOutcome {
 
   /** What has come back is never refused, so who takes nothing of it may not send what would come back too. */
   #checkReturned({ pending }: Account, stanza: Stanza): void {
-    const { maxOfflineMessages, maxOfflineBytes, maxReturnedMessages, maxReturnedBytes } = this.#options;
-    const isTooMuch =
-      pending.waitingCount >= maxOfflineMessages + maxReturnedMessages ||
-      pending.waitingBytes >= maxOfflineBytes + maxReturnedBytes;
+    const { maxReturnedMessages, maxReturnedBytes } = this.#options;
+    const isTooMuch = pending.returnedCount >= maxReturnedMessages || pending.returnedBytes >= maxReturnedBytes;
     if (isTooMuch && mayComeBack(stanza)) {
       const text = 'Too much that could not be delivered waits for you: become available to receive it';
       throw new StanzaError('resource-constraint', text, 'wait');

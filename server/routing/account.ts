@@ -80,6 +80,8 @@ export class Account implements PendingStore {
   recordsUnderWay = 0;
   /** When it was last needed, on the monotonic clock in milliseconds. */
   lastUsed = 0;
+  /** How many of the deliveries ahead are errors for messages of its own (returned-errors.ts). */
+  returnsAhead = 0;
   readonly #deliveries = new Deliveries();
   #lateSenders: Set<string> | undefined;
   /** What its sessions send elsewhere, behind what of it waits for the disk; undefined until something had to wait. */

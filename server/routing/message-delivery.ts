@@ -46,7 +46,7 @@ export class MessageDelivery {
     // Behind messages that wait, or with nobody there, it waits too: the flush keeps the order.
     if (account.isFlushing || pending.waitingCount > 0) {
       if (this.#giveAhead(account, stanza, entry)) return;
-      pending.addWaiting(entry.position, size);
+      pending.addWaiting(entry.position, size, isError(stanza));
       this.#options.counters.messages.stored++;
       account.rememberLate(stanza.from!.bare);
       if (!account.isFlushing) this.flush(account);
@@ -55,7 +55,7 @@ export class MessageDelivery {
     const fate = fateOf(stanza, account.sessions);
     // A backlog that comes back at once is more than a session may owe: the flush goes by what the client reads.
     if (isError(stanza) && fate.kind === 'deliver' && fate.to.some(({ isBehind }) => isBehind)) {
-      pending.addWaiting(entry.position, size);
+      pending.addWaiting(entry.position, size, isError(stanza));
       this.#options.counters.messages.stored++;
       this.flush(account);
       return;
@@ -63,7 +63,7 @@ export class MessageDelivery {
     // A client that is away for a moment has its share in memory; more waits in the log until it is back.
     const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds);
     if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
-      pending.addWaiting(entry.position, size);
+      pending.addWaiting(entry.position, size, isError(stanza));
       this.#options.counters.messages.stored++;
       // XEP-0280 7: also who does not take messages to the bare JID sees them. It does not count as delivered.
       const copies = this.#copiesOf(message, []).filter(({ to }) => to.isAvailable && !this.#hasArchived(to, entry));
@@ -148,7 +148,7 @@ export class MessageDelivery {
     const unconfirmed = session.takeUnconfirmed();
     const recorded: GivenBack[] = [];
     for (const { stanza, position } of unconfirmed) {
-      if (position !== undefined) recorded.push({ position, bytes: stanza.content.length });
+      if (position !== undefined) recorded.push(givenBack(stanza, position));
     }
     account.pending.takeBack(recorded);
     for (const { stanza, position } of unconfirmed) {
@@ -208,7 +208,9 @@ export class MessageDelivery {
           const copies = (message === undefined ? [] : this.#copiesOf(message, fate.to)).filter(
             (copy) => (copy.to.priority ?? 0) >= 0 && !this.#hasArchived(copy.to, entry),
           );
-          pending.handOutWaiting(entry.position, entry.stanza.length, Math.max(1, to.length + copies.length));
+          const isReturned = message !== undefined && isError(message.stamped);
+          const holders = Math.max(1, to.length + copies.length);
+          pending.handOutWaiting(entry.position, entry.stanza.length, holders, isReturned);
           if (!entry.flags.archived) pending.deleteWhenDone(entry.position);
           if (to.length + copies.length === 0) pending.confirm(entry.position);
           if (message !== undefined) {
@@ -305,7 +307,7 @@ function fateOf(stanza: Stanza, sessions: readonly Session[]): MessageFate<Sessi
 }
 
 /** The only errors in a log are those for messages of its owner (returned-errors.ts). */
-function isError({ type }: Stanza): boolean {
+export function isError({ type }: Stanza): boolean {
   return type === 'error';
 }
 
@@ -317,7 +319,11 @@ function addressed(stanza: Stanza, { jid }: Session): Stanza {
 /** Delivers what is handed out already. One of several sessions may have ended while the others were served. */
 function give(session: Session, stanza: Stanza, { position }: LogPlace): void {
   if (session.deliver(stanza, position)) return;
-  session.account.pending.takeBack([{ position, bytes: stanza.content.length }]);
+  session.account.pending.takeBack([givenBack(stanza, position)]);
+}
+
+function givenBack(stanza: Stanza, position: number): GivenBack {
+  return { position, bytes: stanza.content.length, isReturned: isError(stanza) };
 }
 
 function isConnected({ stream }: Session): boolean {

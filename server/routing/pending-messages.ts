@@ -25,6 +25,8 @@ export interface WaitingPage {
 export interface GivenBack {
   readonly position: number;
   readonly bytes: number;
+  /** As for PendingMessages.addWaiting. */
+  readonly isReturned: boolean;
 }
 
 /**
@@ -59,19 +61,24 @@ export class PendingMessages {
   #countedTo = 0;
   #waitingCount = 0;
   #waitingBytes = 0;
+  /** How much of what waits has come back (returned-errors.ts): it has a bound of its own. */
+  #returnedCount = 0;
+  #returnedBytes = 0;
   readonly #store: PendingStore;
 
   constructor(store: PendingStore) {
     this.#store = store;
   }
 
-  load({ cursor, archivedCursor, count, bytes, lastPosition }: Loaded): void {
+  load({ cursor, archivedCursor, count, bytes, returned, lastPosition }: Loaded): void {
     this.cursor = this.#handedOut = this.#highest = cursor;
     this.archivedCursor = archivedCursor;
     this.#saved = { cursor, archivedCursor };
     this.#last = this.#countedTo = lastPosition;
     this.#waitingCount = count;
     this.#waitingBytes = bytes;
+    this.#returnedCount = returned.count;
+    this.#returnedBytes = returned.bytes;
   }
 
   /** The next free place in the log: the time, but always later than the last. */
@@ -94,11 +101,23 @@ export class PendingMessages {
     return this.#waitingBytes;
   }
 
-  /** A committed message that nobody can take now. */
-  addWaiting(position: number, bytes: number): void {
+  /** How many of those are errors for messages of the account's own that came back, and their bytes. */
+  get returnedCount(): number {
+    return this.#returnedCount;
+  }
+
+  get returnedBytes(): number {
+    return this.#returnedBytes;
+  }
+
+  /**
+   * A committed message that nobody can take now.
+   *
+   * @param isReturned whether it is an error for a message of the account's own
+   */
+  addWaiting(position: number, bytes: number, isReturned = false): void {
     this.#countedTo = Math.max(this.#countedTo, position);
-    this.#waitingCount++;
-    this.#waitingBytes += bytes;
+    this.#addToWaiting(bytes, isReturned);
   }
 
   /** A committed message that goes to `holders` sessions right away; only while nothing waits. */
@@ -111,7 +130,7 @@ export class PendingMessages {
    * A session that was saved over a restart goes on holding this message, which waits as far as `load` knows. Messages
    * that wait before it are not passed over.
    */
-  hold(position: number, bytes: number): void {
+  hold(position: number, bytes: number, isReturned = false): void {
     if (position <= this.cursor) return;
     const holders = this.#inHand.get(position);
     if (holders !== undefined) {
@@ -120,7 +139,7 @@ export class PendingMessages {
     }
     // What the archive's cursor has passed is counted only where it is not archived. Too high a count mends itself, too low
     // a one would pass over messages that wait.
-    if (position > this.archivedCursor) this.#takeFromWaiting(position, bytes);
+    if (position > this.archivedCursor) this.#takeFromWaiting(position, bytes, isReturned);
     if (this.#waitingCount === 0) this.#handedOut = this.#highest = Math.max(this.#highest, position);
     this.#insertInHand(position, 1);
   }
@@ -220,13 +239,12 @@ export class PendingMessages {
    */
   takeBack(messages: readonly GivenBack[]): void {
     let earliest = Infinity;
-    for (const { position, bytes } of messages) {
+    for (const { position, bytes, isReturned } of messages) {
       const holders = this.#inHand.get(position) ?? CONFIRMED;
       if (holders > 1) this.#inHand.set(position, holders - 1);
       if (holders !== 1) continue;
       this.#inHand.delete(position);
-      this.#waitingCount++;
-      this.#waitingBytes += bytes;
+      this.#addToWaiting(bytes, isReturned);
       earliest = Math.min(earliest, position);
     }
     if (earliest === Infinity) return;
@@ -247,9 +265,7 @@ export class PendingMessages {
     // Meanwhile some may have been handed out.
     for (const { position, stanza } of cleared) {
       if (position <= this.#handedOut || this.#inHand.has(position)) continue;
-      this.#waitingCount = Math.max(0, this.#waitingCount - 1);
-      this.#waitingBytes = this.#waitingCount === 0 ? 0 : Math.max(0, this.#waitingBytes - stanza.length);
-      this.#highest = Math.max(this.#highest, position);
+      this.#takeFromWaiting(position, stanza.length, false);
     }
     if (this.#waitingCount === 0) this.#handedOut = this.#highest;
     this.#advance();
@@ -292,7 +308,7 @@ export class PendingMessages {
       if (page.length === 0) {
         if (counted !== this.#waitingCount) continue; // more was committed meanwhile
         // What is counted is not there: retention or erasure took it, or the archive has it.
-        this.#waitingCount = this.#waitingBytes = 0;
+        this.#waitingCount = this.#waitingBytes = this.#returnedCount = this.#returnedBytes = 0;
         this.#handedOut = this.#highest;
         this.#advance();
         return undefined;
@@ -305,15 +321,27 @@ export class PendingMessages {
   }
 
   /** A waiting message goes to `holders` sessions, at least one. */
-  handOutWaiting(position: number, bytes: number, holders: number): void {
-    this.#takeFromWaiting(position, bytes);
+  handOutWaiting(position: number, bytes: number, holders: number, isReturned = false): void {
+    this.#takeFromWaiting(position, bytes, isReturned);
     this.#handedOut = this.#waitingCount === 0 ? this.#highest : Math.max(this.#handedOut, position);
     this.#insertInHand(position, holders);
   }
 
-  #takeFromWaiting(position: number, bytes: number): void {
+  #addToWaiting(bytes: number, isReturned: boolean): void {
+    this.#waitingCount++;
+    this.#waitingBytes += bytes;
+    if (!isReturned) return;
+    this.#returnedCount++;
+    this.#returnedBytes += bytes;
+  }
+
+  #takeFromWaiting(position: number, bytes: number, isReturned: boolean): void {
     this.#waitingCount = Math.max(0, this.#waitingCount - 1);
     this.#waitingBytes = this.#waitingCount === 0 ? 0 : Math.max(0, this.#waitingBytes - bytes);
+    // No more has come back than waits, also where an entry can no longer be read.
+    this.#returnedCount = Math.min(this.#waitingCount, Math.max(0, this.#returnedCount - (isReturned ? 1 : 0)));
+    const returnedBytes = Math.max(0, this.#returnedBytes - (isReturned ? bytes : 0));
+    this.#returnedBytes = this.#returnedCount === 0 ? 0 : Math.min(this.#waitingBytes, returnedBytes);
     this.#highest = Math.max(this.#highest, position);
   }
 

@@ -117,6 +117,29 @@ export class ReceivedMessage implements Delivery, CommitListener {
   }
 }
 
+/** An error that comes back to an account, between its record and its delivery: counted apart from the messages of others. */
+export class ReturnedMessage extends ReceivedMessage {
+  readonly #account: Account;
+
+  constructor(delivery: MessageDelivery, account: Account, stanza: Stanza, entry: RecordedPlace) {
+    super(UNANSWERED, delivery, account, stanza, undefined, entry);
+    this.#account = account;
+  }
+
+  enqueue(): void {
+    this.#account.returnsAhead++;
+    this.#account.enqueue(this);
+  }
+
+  override deliver(): void {
+    this.#account.returnsAhead--;
+    super.deliver();
+  }
+}
+
+/** An error is not answered with another one (RFC 6120 8.3.1 rule 8). */
+const UNANSWERED = { refused: () => undefined };
+
 /** One message between its record at the sender and its way to another server, a service or a component. */
 export class Departure implements Delivery, CommitListener {
   isReady = false;

@@ -8,7 +8,7 @@ import { StoreError, type Write } from '../../storage/ordered-store.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { Account } from './account.ts';
 import type { MessageDelivery } from './message-delivery.ts';
-import { ReceivedMessage } from './recorded-message.ts';
+import { ReturnedMessage } from './recorded-message.ts';
 import { chatOf, type Recorder } from './recorder.ts';
 import type { Repeats } from './repeats.ts';
 import type { SessionTable } from './session-table.ts';
@@ -94,8 +94,8 @@ export class ReturnedErrors {
     const recording = recorder.begin(undefined);
     const reply = stanza.errorReply(error);
     const entry = recorder.received(recording, account, reply, false);
-    const message = new ReceivedMessage(UNANSWERED, delivery, account, reply, undefined, entry);
-    account.enqueue(message);
+    const message = new ReturnedMessage(delivery, account, reply, entry);
+    message.enqueue();
     const committed = (): void => {
       counters.messages.refused++;
       listener.committed();
@@ -138,6 +138,3 @@ function asStoreError(failure: unknown): StoreError {
   if (failure instanceof StoreError) return failure;
   return new StoreError('failed', 'the store failed unexpectedly', { cause: failure });
 }
-
-/** An error is not answered with another one (RFC 6120 8.3.1 rule 8). */
-const UNANSWERED = { refused: () => undefined };

@@ -3,6 +3,7 @@ import type { SavedSession } from '../../storage/resumptions.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { isError } from './message-delivery.ts';
 import type { ResumableSessions } from './resumable-sessions.ts';
 import { Session, type SessionLimits } from './session.ts';
 import type { SessionTable } from './session-table.ts';
@@ -111,7 +112,7 @@ async function restore(saved: SavedSession, options: SessionSavingOptions): Prom
   }
   sessionSlots.restore(session, saved.slots);
   for (const { stanza, position } of unconfirmed) {
-    if (position !== undefined) account.pending.hold(position, stanza.content.length);
+    if (position !== undefined) account.pending.hold(position, stanza.content.length, isError(stanza));
   }
   table.add(session);
   resumable.add(session, saved.id, saved.maxMs);

@@ -368,20 +368,25 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         expect(await positions({ limit: 9 })).to.deep.equal([3]);
       });
 
+      const none = { count: 0, bytes: 0 };
+      const nothing = { ...none, returned: none };
+
       it('counts what is pending behind the cursor', async () => {
-        expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({ count: 0, bytes: 0, lastPosition: 0 });
+        expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({ ...nothing, lastPosition: 0 });
         const numbers = Array.from({ length: 150 }, (_, index) => index + 1);
         await append(...numbers.map((number) => entry(START + number, { stanza: 'x'.repeat(10) })));
         await append(entry(START + 151, { flags: { archived: true, pending: false, sent: true } }));
         expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({
           count: 150,
           bytes: 1500,
+          returned: none,
           lastPosition: START + 151,
         });
         await storage.commit.write(storage.log.cursorWrites(JULIET, START + 148));
         expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({
           count: 2,
           bytes: 20,
+          returned: none,
           lastPosition: START + 151,
         });
         await storage.commit.write([
@@ -392,10 +397,25 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
           ),
         ]);
         expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({
-          count: 0,
-          bytes: 0,
+          ...nothing,
           lastPosition: START + 151,
         });
+      });
+
+      it('counts apart the errors among what is pending, and takes nothing else for one', async () => {
+        const names = ` to='juliet@capulet.lit' from='romeo@montague.lit'`;
+        const stanzas = [
+          `<message xmlns='jabber:client'${names} id='a' type='error'><error/></message>`,
+          `<message xmlns='jabber:client'${names} type='error'/>`,
+          `<message xmlns='jabber:client'${names} type='chat'><body type='error'/></message>`,
+          `<message xmlns='jabber:client'${names} xmlns:p=" type='error'"><body/></message>`,
+          `<message xmlns='jabber:client'${names} id=' type=&apos;error&apos;'><body/></message>`,
+        ];
+        await append(...stanzas.map((stanza, n) => entry(START + n + 1, { stanza })));
+        const usage = await storage.log.pendingUsage(JULIET);
+        expect(usage.count).to.equal(5);
+        const bytes = stanzas.slice(0, 2).join('').length;
+        expect(usage.returned).to.deep.equal({ count: 2, bytes });
       });
 
       it('does not count as pending what is archived up to the cursor of the archive', async () => {
@@ -409,6 +429,7 @@ export function typedStoresSuite(name: string, open: () => Promise<OpenedStore>)
         expect(await storage.log.pendingUsage(JULIET)).to.deep.equal({
           count: 3, // 3, 5 and 6
           bytes: 4,
+          returned: none,
           lastPosition: START + 6,
         });
       });

@@ -7,6 +7,7 @@ import { StoreError, type Write } from '../../../storage/ordered-store.ts';
 import type { Actor } from '../../support/core.ts';
 import { certified, FederationStage, type FederationStageOptions, type Peer } from '../../support/federation-stage.ts';
 import { MortalStore } from '../../support/mortal-store.ts';
+import { TroubledStore } from '../../support/troubled-store.ts';
 
 const SM = `<sm xmlns='urn:xmpp:sm:3'/>`;
 const DAY_SECONDS = 86_400;
@@ -164,22 +165,75 @@ describe('an error for a message that was acknowledged', () => {
     await open({ environment });
     stage.security = undefined;
     await stage.pass(1);
-    for (let visit = 0; visit < 4; visit++) {
+    for (let visit = 0; visit < 3; visit++) {
       const cell = await stage.stage.actor(`juliet@example.com/cell${visit}`);
       await stage.juliet.leave();
       for (let n = 0; n < 5; n++) stage.stage.put(cell.session, line(`${visit}${n}`));
-      if (visit < 3) stage.stage.core.table.end(cell.session);
+      if (visit < 2) stage.stage.core.table.end(cell.session);
       await stage.pass(400); // the next attempt
       expect(errorsIn(cell.take())).to.deep.equal(
-        visit < 3 ? [] : [0, 1, 2, 3, 4].map((n) => `juliet@example.com/cell3 m3${n} resource-constraint`),
+        visit < 2 ? [] : [0, 1, 2, 3, 4].map((n) => `juliet@example.com/cell2 m2${n} resource-constraint`),
       );
     }
-    expect(await stage.waiting()).to.equal(15);
+    expect(await stage.waiting()).to.equal(10);
     const chamber = await come('chamber');
-    expect(errorsIn(await takeAll(chamber))).to.have.length(15);
+    expect(errorsIn(await takeAll(chamber))).to.have.length(10);
     await chamber.send(line('again'));
     await stage.pass(400);
     expect(errorsIn(chamber.take())).to.deep.equal(['juliet@example.com/chamber magain remote-server-timeout']);
+  });
+
+  it('takes no room of the messages of others, waiting, handed out or after a restart', async () => {
+    const store = new MemoryStore();
+    const environment = {
+      POSTHORN_S2S_PATIENCE_SECONDS: '0',
+      POSTHORN_OFFLINE_MAX_MESSAGES: '5',
+      POSTHORN_S2S_MAX_QUEUE_STANZAS: '20',
+    };
+    let heard = 0;
+    /** How many of this many messages from the Nurse are kept. */
+    const kept = async (count: number): Promise<number> => {
+      const before = await stage.waiting();
+      for (let n = 0; n < count; n++, heard++)
+        await stage.stage.receive(
+          `<message from='nurse@example.com' to='juliet@example.com' id='hie${heard}'><body>hie</body></message>`,
+        );
+      return (await stage.waiting()) - before;
+    };
+    await open({ store, environment });
+    stage.security = undefined;
+    await stage.pass(1);
+    for (let n = 0; n < 10; n++) stage.stage.put(stage.juliet.session, line(n));
+    stage.stage.core.table.end(stage.juliet.session);
+    await stage.pass(400);
+    expect(await stage.waiting()).to.equal(10);
+    expect(await kept(2)).to.equal(2);
+    const chamber = await come('chamber');
+    chamber.take();
+    await chamber.leave(); // gives back all that it has not confirmed
+    expect(await kept(1)).to.equal(1);
+    await open({ store, environment, isAlone: true });
+    expect(await kept(3)).to.equal(2);
+    expect(errorsIn(await takeAll(await come('cell')))).to.have.length(10);
+  });
+
+  it('takes no room of the messages of others on its way to the disk', async () => {
+    const store = new TroubledStore();
+    await open({ store, environment: { POSTHORN_OFFLINE_MAX_MESSAGES: '5' } });
+    for (let n = 0; n < 10; n++) await say(n);
+    const peer = await accepted();
+    await stage.juliet.leave();
+    const hie = `<message from='nurse@example.com' to='juliet@example.com' id='hie'><body>hie</body></message>`;
+    await stage.stage.receive(hie);
+    const release = store.stall();
+    peer.connection.close(new Error('ECONNRESET'));
+    await turns();
+    const received = stage.stage.receive(hie);
+    await turns();
+    release();
+    await received;
+    await stage.pass(2);
+    expect(await stage.waiting()).to.equal(12);
   });
 
   for (const whose of ['a person who is there', 'a person who is away', 'a detached session'] as const) {

@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { PendingMessages } from '../../../server/routing/pending-messages.ts';
 import type { LogEntry } from '../../../storage/message-log.ts';
 
+const NONE = { count: 0, bytes: 0 };
+
 /** A log in memory with a queue that reads it. */
 function queue(): { pending: PendingMessages; log: LogEntry[]; record: (archived?: boolean) => LogEntry } {
   const log: LogEntry[] = [];
@@ -25,7 +27,7 @@ describe('pending messages', () => {
     const { pending, record } = queue();
     const first = record();
     pending.handOut(first.position, 1);
-    pending.takeBack([{ position: first.position, bytes: first.stanza.length }]);
+    pending.takeBack([{ position: first.position, bytes: first.stanza.length, isReturned: false }]);
     expect((await pending.nextWaiting())?.entries).to.deep.equal([first]);
     expect(pending.cursor).to.equal(0);
   });
@@ -33,7 +35,14 @@ describe('pending messages', () => {
   it('leaves to a restored session what it holds, and passes nothing over that waits before it', async () => {
     const { pending, record, log } = queue();
     const entries = [record(), record(), record()];
-    pending.load({ cursor: 0, archivedCursor: 0, count: 3, bytes: 30, lastPosition: entries[2]!.position });
+    pending.load({
+      cursor: 0,
+      archivedCursor: 0,
+      count: 3,
+      bytes: 30,
+      returned: NONE,
+      lastPosition: entries[2]!.position,
+    });
     pending.hold(entries[1]!.position, 10);
     pending.hold(entries[1]!.position, 10); // two sessions have it
     expect((await pending.nextWaiting())?.entries).to.deep.equal([entries[0], entries[2]]);
@@ -52,7 +61,7 @@ describe('pending messages', () => {
     const [first, second] = [record(), record()];
     pending.handOut(first.position, 1);
     pending.handOut(second.position, 1);
-    pending.takeBack([{ position: first.position, bytes: first.stanza.length }]);
+    pending.takeBack([{ position: first.position, bytes: first.stanza.length, isReturned: false }]);
     pending.confirm(second.position);
     expect(pending.cursor).to.be.lessThan(first.position);
   });
@@ -61,9 +70,9 @@ describe('pending messages', () => {
     const { pending, record } = queue();
     const first = record();
     pending.handOut(first.position, 2);
-    pending.takeBack([{ position: first.position, bytes: 10 }]);
+    pending.takeBack([{ position: first.position, bytes: 10, isReturned: false }]);
     expect(await pending.nextWaiting()).to.equal(undefined);
-    pending.takeBack([{ position: first.position, bytes: 10 }]);
+    pending.takeBack([{ position: first.position, bytes: 10, isReturned: false }]);
     expect((await pending.nextWaiting())?.entries).to.deep.equal([first]);
   });
 
@@ -88,7 +97,7 @@ describe('pending messages', () => {
     pending.handOut(second.position, 1);
     await pending.clearArchived(second.position);
     expect(pending.cursor).to.equal(0);
-    pending.takeBack([first, second].map(({ position }) => ({ position, bytes: 10 })));
+    pending.takeBack([first, second].map(({ position }) => ({ position, bytes: 10, isReturned: false })));
     expect((await pending.nextWaiting())?.entries).to.deep.equal([second]);
   });
 
@@ -114,7 +123,7 @@ describe('pending messages', () => {
         /** What some client has from the archive, or is about to read there. */
         const fromArchive = new Set<number>();
         const end = (who: 'one' | 'other'): void => {
-          pending.takeBack(held[who].splice(0).map((position) => ({ position, bytes: 10 })));
+          pending.takeBack(held[who].splice(0).map((position) => ({ position, bytes: 10, isReturned: false })));
         };
         // Hands out like a flush; after `overflowAt` messages the session that takes them ends in the middle of a page.
         const flush = async (overflowAt: number): Promise<void> => {
@@ -218,6 +227,33 @@ describe('pending messages', () => {
     expect([pending.done, pending.isSaved]).to.deep.equal([[], true]);
   });
 
+  it('knows how much of what waits has come back', async () => {
+    const { pending, record } = queue();
+    const entries = [record(), record(), record()];
+    const returned = (): number[] => [pending.returnedCount, pending.returnedBytes];
+    entries.forEach(({ position }, n) => pending.addWaiting(position, 10, n > 0));
+    expect(returned()).to.deep.equal([2, 20]);
+    for (const [n, { position }] of entries.entries()) {
+      await pending.nextWaiting();
+      pending.handOutWaiting(position, 10, 1, n > 0);
+    }
+    expect(returned()).to.deep.equal([0, 0]);
+    pending.takeBack(entries.map(({ position }, n) => ({ position, bytes: 10, isReturned: n > 0 })));
+    expect(returned()).to.deep.equal([2, 20]);
+    const restarted = queue().pending;
+    const lastPosition = entries[2]!.position;
+    restarted.load({
+      cursor: 0,
+      archivedCursor: 0,
+      count: 3,
+      bytes: 30,
+      returned: { count: 2, bytes: 20 },
+      lastPosition,
+    });
+    restarted.hold(lastPosition, 10, true); // by a session that was saved
+    expect([restarted.returnedCount, restarted.returnedBytes]).to.deep.equal([1, 10]);
+  });
+
   it('leaves alone what is committed and has not had its turn', async () => {
     const { pending, log, record } = queue();
     const [first, second] = [record(), record()];
@@ -237,7 +273,7 @@ describe('pending messages', () => {
     pending.handOut(first.position, 1);
     pending.addWaiting(second.position, second.stanza.length);
     const reading = pending.nextWaiting();
-    pending.takeBack([{ position: first.position, bytes: 10 }]);
+    pending.takeBack([{ position: first.position, bytes: 10, isReturned: false }]);
     expect((await reading)?.entries).to.deep.equal(log);
   });
 });
