@@ -23,7 +23,8 @@ export type Framing =
   | 'websocket'; // RFC 7395: one message per element, <open/> and <close/>
 
 /**
- * A bidirectional transport under one stream. Output is gathered and written once per turn of the loop (or at `flush`).
+ * A bidirectional transport under one stream. Output is gathered and written once per turn of the loop (or at `flush`,
+ * or where much is gathered: flusher.ts).
  * `write` takes a byte string; under `websocket` framing each call is one whole message, as each `received` chunk is.
  */
 export interface Connection {

@@ -173,6 +173,7 @@ export class TcpConnection implements Connection {
   received(chunk: Buffer): void {
     if (this.#closed || this.#paused) return; // paused and still flowing: after `end`, see there
     this.listener?.received(chunk);
+    this.#flusher.relieve();
   }
 
   /** The peer sends nothing more; called by the socket. What we have for it still goes out. */
