@@ -38,6 +38,10 @@ const MAX_RETRIES = 30;
  */
 export class Returns {
   readonly #context: ReturnsContext;
+  /** What the store has refused, for one timer. */
+  #again: (() => void)[] = [];
+  /** How much stays in the outbox that the log has not been told of. */
+  #left = 0;
 
   constructor(context: ReturnsContext) {
     this.#context = context;
@@ -60,21 +64,41 @@ export class Returns {
     owner: ReturnsOwner<Item>,
     retries: number,
   ): void {
-    const { router, outboxes, clock, log } = this.#context;
+    const { router, outboxes } = this.#context;
     const { stanza, position } = item;
     const refused = (failure: StoreError): void => {
       if (failure.code !== 'closed' && retries < MAX_RETRIES) {
-        clock.schedule(RETRY_MS, () => this.#give(pair, item, error, owner, retries + 1));
-        if (retries > 0) return;
-        log.error({ ...pair, error: failure.message }, 'what comes back to its sender waits for the store');
+        this.#giveAgain(() => this.#give(pair, item, error, owner, retries + 1), retries, failure);
       } else {
         owner.leftBehind(item);
-        log.error({ ...pair, error: failure.message }, 'what was to come back to its sender stays in the outbox');
+        this.#countLeft(failure);
       }
     };
     router.giveBack(stanza, error, {
       writes: position === undefined ? [] : outboxes.removeWrites(pair, [position]),
       listener: { committed: () => owner.returned(item), refused },
+    });
+  }
+
+  #giveAgain(give: () => void, retries: number, failure: StoreError): void {
+    const { clock, log } = this.#context;
+    if (this.#again.push(give) > 1) return;
+    if (retries === 0) log.error({ error: failure.message }, 'what comes back to its sender waits for the store');
+    clock.schedule(RETRY_MS, () => {
+      const again = this.#again;
+      this.#again = [];
+      for (const giveOne of again) giveOne();
+    });
+  }
+
+  /** One line for all of a batch. */
+  #countLeft(failure: StoreError): void {
+    if (++this.#left > 1) return;
+    setImmediate(() => {
+      const stanzas = this.#left;
+      this.#left = 0;
+      const text = 'what was to come back to its sender stays in the outbox';
+      this.#context.log.error({ stanzas, error: failure.message }, text);
     });
   }
 }

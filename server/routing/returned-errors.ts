@@ -46,6 +46,12 @@ export interface ReturnedErrorsOptions {
  */
 export class ReturnedErrors {
   readonly #options: ReturnedErrorsOptions;
+  /** Those that have not been handed to their accounts: a backlog that comes back at once must not make one huge batch. */
+  #waiting: Back[] = [];
+  #next = 0;
+  #underWay = 0;
+  #isHandingOver = false;
+  #awaitsRoom = false;
 
   constructor(options: ReturnedErrorsOptions) {
     this.#options = options;
@@ -53,9 +59,10 @@ export class ReturnedErrors {
 
   /** Gives a stanza back to its sender, behind what is on its way there; `replaced` hears later, or during the call. */
   give(stanza: Stanza, error: StanzaError, replaced: Replaced): void {
-    const { table, commit } = this.#options;
+    const { commit } = this.#options;
     if (this.#isFromPerson(stanza) && mayComeBack(stanza)) {
-      table.account(stanza.from!).received.put({ stanza, receipt: undefined, returned: { ...replaced, error } });
+      this.#waiting.push({ stanza, error, replaced });
+      this.#handOver();
       return;
     }
     const { writes, listener } = replaced;
@@ -65,6 +72,50 @@ export class ReturnedErrors {
     };
     if (writes.length === 0) setImmediate(committed);
     else commit.add(writes, { committed, refused: (failure) => listener.refused(failure) });
+  }
+
+  /** Hands errors to their accounts, in order, as long as the store has room. */
+  #handOver(): void {
+    if (this.#isHandingOver) return; // what is handed over may be refused at once
+    const { commit } = this.#options;
+    this.#isHandingOver = true;
+    while (this.#next < this.#waiting.length && this.#underWay < MAX_UNDER_WAY && !commit.isFull) {
+      this.#toSender(this.#waiting[this.#next++]!);
+    }
+    if (this.#next === this.#waiting.length || this.#next >= MAX_UNDER_WAY) {
+      this.#waiting = this.#waiting.slice(this.#next);
+      this.#next = 0;
+    }
+    this.#isHandingOver = false;
+    if (this.#waiting.length === 0 || !commit.isFull || this.#awaitsRoom) return;
+    this.#awaitsRoom = true;
+    void commit.whenRoom().then(() => {
+      this.#awaitsRoom = false;
+      this.#handOver();
+    });
+  }
+
+  #toSender({ stanza, error, replaced: { writes, listener } }: Back): void {
+    this.#underWay++;
+    const settled = (): void => {
+      this.#underWay--;
+      if (this.#waiting.length > 0) this.#handOver();
+    };
+    const returned: Returned = {
+      error,
+      writes,
+      listener: {
+        committed: () => {
+          listener.committed();
+          settled();
+        },
+        refused: (failure) => {
+          listener.refused(failure);
+          settled();
+        },
+      },
+    };
+    this.#options.table.account(stanza.from!).received.put({ stanza, receipt: undefined, returned });
   }
 
   /** Takes the error in its turn, as the account's mailbox has it. */
@@ -122,6 +173,15 @@ export class ReturnedErrors {
     return from !== undefined && from.local !== '' && this.#options.isLocalDomain(from.domain);
   }
 }
+
+interface Back {
+  readonly stanza: Stanza;
+  readonly error: StanzaError;
+  readonly replaced: Replaced;
+}
+
+/** Errors with their accounts, some of which are perhaps still being read. */
+const MAX_UNDER_WAY = 1000;
 
 /** Whether a stanza says something whose loss its sender must hear of, and so may come back as an error in the sender's log. */
 export function mayComeBack(stanza: Stanza): boolean {
