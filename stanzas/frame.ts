@@ -33,6 +33,11 @@ export interface Frame {
   /** The bytes between the root's start tag and its end tag; '' for an empty element. A byte string. */
   readonly content: string;
   readonly children: readonly Child[];
+  /**
+   * Everything behind the root's name as it came, end tag and all, where it can stand behind `<message from='...'` as it is:
+   * a small message with content, whose start tag needs no change but that. Undefined otherwise.
+   */
+  readonly rest: string | undefined;
   /** Bytes of the whole element as received: what limits and acknowledgement queues count. */
   readonly byteLength: number;
 }

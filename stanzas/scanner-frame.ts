@@ -9,11 +9,23 @@ import type { ElementRecord } from './scanner-record.ts';
 import { wordOf } from './scanner-vocabulary.ts';
 import { StreamError } from './stream-error.ts';
 
+/**
+ * A message up to this size becomes one string, of which everything else is a slice: one call of the engine less, and what
+ * is written is a slice as well. Its address or id would keep a larger one in memory.
+ */
+const MAX_WHOLE_BYTES = 4096;
+const NAME_END = '<message'.length;
+const SPACE = 0x20;
+
 /** The frame of a scanned element that ends before `end`. Throws StreamError where the bytes are not UTF-8. */
 export function makeFrame(scan: ElementScan, bytes: Buffer, end: number): Frame {
   const { record } = scan;
-  const { base, attributes } = record;
-  const tag = takeRootTag(scan, bytes, end);
+  const { base, attributes, contentStart, contentEnd } = record;
+  const isWhole = record.name === 'message' && end - base <= MAX_WHOLE_BYTES;
+  if (scan.unseenHigh === 0) checkText(bytes, base, end);
+  /** The root's start tag, and whatever follows it where that is little. */
+  const tag = bytes.toString('latin1', base, isWhole ? end : base + contentStart);
+  let isRestAsItIs = isWhole && record.isRootPlain && contentEnd > contentStart;
   let to: string | undefined;
   let from: string | undefined;
   let id: string | undefined;
@@ -25,12 +37,13 @@ export function makeFrame(scan: ElementScan, bytes: Buffer, end: number): Frame 
     const nameEnd = attributes[at + ATTRIBUTE.NAME_END]!;
     const valueStart = attributes[at + ATTRIBUTE.VALUE]!;
     const valueEnd = attributes[at + ATTRIBUTE.VALUE_END]!;
-    switch (tag.substring(nameStart, nameEnd)) {
+    switch (wordOf(bytes, base + nameStart, base + nameEnd)) {
       case 'to':
         to = value(record, tag, valueStart, valueEnd);
         break;
       case 'from':
         from = value(record, tag, valueStart, valueEnd);
+        isRestAsItIs = false;
         break;
       case 'id':
         id = value(record, tag, valueStart, valueEnd);
@@ -44,6 +57,7 @@ export function makeFrame(scan: ElementScan, bytes: Buffer, end: number): Frame 
         lang = value(record, tag, valueStart, valueEnd);
         break;
       case 'xmlns':
+        isRestAsItIs = false;
         break;
       default:
         // the value with its quotes; no space around the equals sign
@@ -59,11 +73,12 @@ export function makeFrame(scan: ElementScan, bytes: Buffer, end: number): Frame 
     type,
     lang,
     others,
-    content:
-      record.contentEnd === record.contentStart
-        ? ''
-        : bytes.toString('latin1', base + record.contentStart, base + record.contentEnd),
+    content: isWhole
+      ? tag.substring(contentStart, contentEnd)
+      : contentOf(bytes, base + contentStart, base + contentEnd),
     children: record.children,
+    // With a prefix its name would go on there.
+    rest: isRestAsItIs && tag.charCodeAt(NAME_END) === SPACE ? tag.substring(NAME_END) : undefined,
     byteLength: end - base,
   };
 }
@@ -80,7 +95,8 @@ export interface OpenedStream {
 /** The stream that a scanned header opens. Throws StreamError where it opens none that XMPP knows. */
 export function makeOpenedStream(scan: ElementScan, bytes: Buffer, end: number): OpenedStream {
   const { record } = scan;
-  const tag = takeRootTag(scan, bytes, end);
+  if (scan.unseenHigh === 0) checkText(bytes, record.base, end);
+  const tag = bytes.toString('latin1', record.base, record.base + record.contentStart);
   const qualifiedName = tag.substring(record.openNameStart, record.openNameEnd);
   if (record.namespace !== NS.STREAMS) {
     throw new StreamError('invalid-namespace', 'The stream namespace is wrong'); // RFC 6120 4.8.1
@@ -128,14 +144,14 @@ function makeHeader(record: ElementRecord, bytes: Buffer, contentNamespace: stri
   };
 }
 
-/** The root's start tag as a byte string, once every byte up to `end` has proved to be UTF-8 and to be XML characters. */
-function takeRootTag(scan: ElementScan, bytes: Buffer, end: number): string {
-  const { base, contentStart } = scan.record;
-  if (scan.unseenHigh === 0) {
-    checkUtf8(bytes, base, end);
-    checkNoncharacters(bytes.toString('latin1', base, end));
-  }
-  return bytes.toString('latin1', base, base + contentStart);
+function contentOf(bytes: Buffer, start: number, end: number): string {
+  return start === end ? '' : bytes.toString('latin1', start, end);
+}
+
+/** Makes sure that every byte is UTF-8 and all characters are XML's. */
+function checkText(bytes: Buffer, start: number, end: number): void {
+  checkUtf8(bytes, start, end);
+  checkNoncharacters(bytes.toString('latin1', start, end));
 }
 
 /** The text of a root attribute. */

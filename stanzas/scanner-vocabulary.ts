@@ -8,7 +8,7 @@ import { NS } from './namespaces.ts';
 const WORDS = [
   // RFC 6120, RFC 6121: elements, attributes and types
   'message presence iq body subject thread show status priority error text query bind resource session features stream',
-  'to from id type lang version xmlns get set result chat groupchat normal headline unavailable subscribe subscribed',
+  'to from id type lang xml:lang version xmlns get set result chat groupchat normal headline unavailable subscribe subscribed',
   'unsubscribe unsubscribed probe starttls proceed failure auth challenge response success abort required',
   // extensions
   'active composing paused inactive gone request received displayed markable acknowledged origin-id stanza-id store',

@@ -74,6 +74,13 @@ export class Stanza {
     return new Stanza(kind, header, frame.others, frame.content, frame.children);
   }
 
+  /** The same, of which the bytes are known. */
+  static asWritten(kind: StanzaKind, frame: Frame, header: StanzaHeader, bytes: string): Stanza {
+    const stanza = new Stanza(kind, header, frame.others, frame.content, frame.children);
+    stanza.#bytes = bytes;
+    return stanza;
+  }
+
   /** A new stanza with these elements as its content. */
   static create(kind: StanzaKind, header: StanzaHeader, elements: readonly Element[] = []): Stanza {
     let content = '';
@@ -200,6 +207,12 @@ export class Stanza {
     if (this.lang !== undefined) attributes += ` xml:lang='${attributeBytes(this.lang)}'`;
     return attributes + this.others;
   }
+}
+
+/** `<message from='juliet@example.com/balcony' xml:lang='en'`, to which a start tag's other attributes can be added. */
+export function openingOf(kind: StanzaKind, from: Jid, lang: string | undefined): string {
+  const language = lang === undefined ? '' : ` xml:lang='${attributeBytes(lang)}'`;
+  return [`<${kind} from='${from.attributeBytes}'`, language, ''].join('');
 }
 
 /** An error never grows into an amplifier: a larger payload is not given back (RFC 6120 8.3.1 rule 6). */

@@ -36,7 +36,16 @@ const context: SaslContext = {
 
 function frame(name: string, content: string, others = ''): Frame {
   const absent = { to: undefined, from: undefined, id: undefined, type: undefined, lang: undefined };
-  return { name, namespace: NS.SASL, ...absent, others, content, children: [], byteLength: content.length + 80 };
+  return {
+    name,
+    namespace: NS.SASL,
+    ...absent,
+    others,
+    content,
+    children: [],
+    rest: undefined,
+    byteLength: content.length + 80,
+  };
 }
 
 async function run(frames: readonly Frame[]): Promise<SaslStep | undefined> {

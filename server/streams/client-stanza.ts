@@ -1,7 +1,7 @@
 import type { Frame } from '../../stanzas/frame.ts';
 import { JidError, type Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
-import { Stanza, stanzaKind, type StanzaKind } from '../../stanzas/stanza.ts';
+import { openingOf, Stanza, stanzaKind, type StanzaKind } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
 import type { Session } from '../routing/session.ts';
@@ -26,7 +26,11 @@ export function acceptStanza(stream: ClientStream, session: Session, frame: Fram
   if (kind === 'message') receipt.measured = counters.stages.begin(stream.lastHeardMs);
   let to: Jid | undefined;
   try {
-    if (frame.to !== undefined) to = jids.parse(frame.to);
+    if (frame.to !== undefined) {
+      // Most of what a client sends goes where the last went.
+      to = frame.to === stream.lastTo?.full ? stream.lastTo : jids.parse(frame.to);
+      stream.lastTo = to;
+    }
   } catch (error) {
     if (!(error instanceof JidError)) throw error;
     // RFC 6120 8.3.3.8; the malformed address is not given back (8.3.1 rule 2)
@@ -44,8 +48,13 @@ export function acceptStanza(stream: ClientStream, session: Session, frame: Fram
 
 /** One literal with every field: a header put together by spreading costs 3 us a message, a fifth of everything. */
 function stanzaOf(stream: ClientStream, session: Session, kind: StanzaKind, frame: Frame, to: Jid | undefined): Stanza {
-  const { id, type, lang } = frame;
-  return Stanza.fromFrame(kind, frame, { to, from: session.jid, id, type, lang: lang ?? stream.negotiation.lang });
+  const { id, type, lang, rest } = frame;
+  const header = { to, from: session.jid, id, type, lang: lang ?? stream.negotiation.lang };
+  // A message whose address is prepared as it came lacks nothing but its sender, and its bytes stay as they are: to write it
+  // anew from a dozen pieces made a message of which no history is kept a tenth more expensive.
+  if (rest === undefined || lang !== undefined || to?.full !== frame.to) return Stanza.fromFrame(kind, frame, header);
+  stream.messageOpening ??= openingOf(kind, session.jid, stream.negotiation.lang);
+  return Stanza.asWritten(kind, frame, header, stream.messageOpening + rest);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Frame, StreamHeader } from '../../stanzas/frame.ts';
+import type { Jid } from '../../stanzas/jid.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { Scanner, scanDocument, type ScannerSink } from '../../stanzas/scanner.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
@@ -34,6 +35,10 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
   /** What is written for the session. */
   readonly output: SessionOutput;
   session: Session | undefined;
+  /** Where the last stanza went. */
+  lastTo: Jid | undefined;
+  /** What the messages of its session begin with wherever they go, a byte string; undefined before the first. */
+  messageOpening: string | undefined;
   #state: ClientStreamState = 'opening';
   readonly #scanner: Scanner;
   /** Whether the peer has closed its side. */

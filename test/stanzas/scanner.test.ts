@@ -82,8 +82,34 @@ describe('Scanner', () => {
           { name: 'body', namespace: 'jabber:client', start: 0, end: 39 },
           { name: 'active', namespace: 'http://jabber.org/protocol/chatstates', start: 39, end: content.length },
         ],
+        rest: undefined,
         byteLength: message.length,
       });
+    });
+
+    it('of messages keep everything behind the name where that can stand behind another sender as it is', () => {
+      const others = `  to="romeo@montague.example"\tid='1&apos;' xmlns:a='urn:a' a:b='"'`.replace('&apos;', '');
+      for (const rest of [
+        ` to='r'><body/></message>`,
+        ` to='r' ><body>&amp;\u2665</body></message >`,
+        `${others}>.</message>`,
+      ]) {
+        expect(frameOf(`<message${rest}`).rest, rest).to.equal(Buffer.from(rest).toString('latin1'));
+      }
+      for (const [reason, message] of [
+        ['a sender', `<message from='r'>.</message>`],
+        ['a namespace', `<message xmlns='jabber:client'>.</message>`],
+        ['a reference', `<message id='&amp;'>.</message>`],
+        ['a line end', `<message id='\n'>.</message>`],
+        ['another character', `<message id='\u2665'>.</message>`],
+        ['nothing in it', `<message to='r'></message>`],
+        ['nothing in it', `<message to='r'/>`],
+        ['no attribute', `<message>.</message>`],
+        ['much in it', `<message to='r'>${'.'.repeat(4096)}</message>`],
+        ['another name', `<presence to='r'>.</presence>`],
+      ] as const) {
+        expect(frameOf(message).rest, reason).to.equal(undefined);
+      }
     });
 
     it('of an empty element have no content', () => {

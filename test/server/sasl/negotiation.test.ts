@@ -21,7 +21,7 @@ const NAMESPACE = 'urn:ietf:params:xml:ns:xmpp-sasl';
 function frame(name: string, content = '', others = '', namespace = NAMESPACE): Frame {
   const absent = { to: undefined, from: undefined, id: undefined, type: undefined, lang: undefined };
   const children = content.startsWith('<') ? [{ name: 'a', namespace: '', start: 0, end: content.length }] : [];
-  return { name, namespace, ...absent, others, content, children, byteLength: content.length + 80 };
+  return { name, namespace, ...absent, others, content, children, rest: undefined, byteLength: content.length + 80 };
 }
 
 function auth(mechanism: string, content = ''): Frame {

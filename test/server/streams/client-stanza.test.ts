@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 
+import { fromByteString } from '../../../stanzas/byte-string.ts';
+import { frameOf } from '../../stanzas/scanner-events.ts';
 import { header, nextTurn, plainAuth, StreamStage, type StreamPlayer } from '../../support/stream-stage.ts';
 
 describe('server/streams: what a client sends once it is in (RFC 6120 8, 11)', () => {
@@ -137,3 +139,84 @@ describe('server/streams: what a client sends once it is in (RFC 6120 8, 11)', (
     });
   });
 });
+
+for (const history of ['on', 'off']) {
+  describe(`server/streams: how a client writes a message, with history ${history}`, () => {
+    const to = `to='romeo@capulet.example/orchard'`;
+    let stage: StreamStage;
+    let juliet: StreamPlayer;
+    let romeo: StreamPlayer;
+
+    beforeEach(async () => {
+      stage = await StreamStage.open({ environment: { POSTHORN_MESSAGES_HISTORY: history } });
+      juliet = stage.connectSecurely();
+      await juliet.enter('juliet', 'balcony', { lang: 'en' });
+      romeo = stage.connectSecurely();
+      await romeo.enter('romeo', 'orchard');
+    });
+
+    it('is its own affair: it is the same message', async () => {
+      const body = '<body>Ay me \u2665</body>';
+      for (const [index, tag] of [
+        `${to} type='chat'>`,
+        `type="chat" to="romeo@capulet.example/orchard">`,
+        `\n${to}\n\ttype='chat' >`,
+        `to='Romeo@CAPULET.example/orchard' type='chat'>`,
+        `to='romeo@capulet.example&#x2F;orchard' type='chat'>`,
+        `xmlns='jabber:client' ${to} type='chat'>`,
+        `from='juliet@capulet.example' ${to} type='chat'>`,
+        `xml:lang='en' ${to} type='chat'>`,
+      ].entries()) {
+        juliet.send(`<message id='${index}' ${tag}${body}</message>`);
+        const {
+          name,
+          to: whom,
+          from,
+          id,
+          type,
+          lang,
+          others,
+          content,
+        } = frameOf(await romeo.until(/<message .*<\/message>/s));
+        expect({ name, whom, from, id, type, lang, others }, tag).to.deep.equal({
+          name: 'message',
+          whom: 'romeo@capulet.example/orchard',
+          from: 'juliet@capulet.example/balcony',
+          id: String(index),
+          type: 'chat',
+          lang: 'en',
+          others: '',
+        });
+        expect(fromByteString(content).startsWith(body), tag).to.equal(true);
+      }
+    });
+
+    it('has the language of its stream unless it says another (RFC 6120 8.1.5)', async () => {
+      for (const [lang, expected] of [
+        ['', 'en'],
+        [`xml:lang='it'`, 'it'],
+      ] as const) {
+        juliet.send(`<message ${lang} ${to}><body/></message>`);
+        expect(frameOf(await romeo.until(/<message .*<\/message>/)).lang).to.equal(expected);
+      }
+    });
+
+    it('keeps attributes and prefixes that nobody here knows', async () => {
+      juliet.send(`<message ${to} xmlns:a='urn:a' a:b='"'><a:c/><body>.</body></message>`);
+      const { others, children } = frameOf(await romeo.until(/<message .*<\/message>/));
+      expect(others).to.equal(` xmlns:a='urn:a' a:b='"'`);
+      expect(children[0]).to.include({ name: 'c', namespace: 'urn:a' });
+    });
+
+    it('goes where each says, also where that is the same text in another case', async () => {
+      for (const name of ['romeo', 'juliet', 'ROMEO', 'romeo', 'JULIET']) {
+        const isOwn = name.toLowerCase() === 'juliet';
+        juliet.send(
+          `<message to='${name}@capulet.example/${isOwn ? 'balcony' : 'orchard'}'><body>${name}</body></message>`,
+        );
+        const received = await (isOwn ? juliet : romeo).until(/<message .*<\/message>/);
+        expect(received).to.include(`<body>${name}</body>`);
+      }
+    });
+  });
+}
