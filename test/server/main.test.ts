@@ -11,6 +11,8 @@ import { TestClient } from '../support/test-client.ts';
 const THROWS_ON_USR2 = `data:text/javascript,process.on('SIGUSR2',()=>setImmediate(()=>{throw new Error('alas')}))`;
 const REJECTS_ON_USR2 = `data:text/javascript,process.on('SIGUSR2',()=>void Promise.reject(new Error('alas')))`;
 const STORMS_ON_USR2 = `data:text/javascript,process.on('SIGUSR2',()=>{for(let n=0;n<60;n++)setImmediate(()=>{throw new Error('alas')})})`;
+/** Tells the server to stop as soon as it hears of it, before it has said what comes next. */
+const STOPS_AT_ONCE = `data:text/javascript,process.on('newListener',(event)=>{if(event==='SIGINT')process.emit('SIGTERM')})`;
 
 describe('server/main', function () {
   this.timeout(120_000); // each command is a process of its own, and the machine may be busy
@@ -60,6 +62,14 @@ describe('server/main', function () {
     await romeo.until(/<body>hist<\/body>/);
     juliet.destroy();
     romeo.destroy();
+  });
+
+  it('ends in order when it is told to stop before it has said what is next', async () => {
+    const server = posthorn.begin(['--import', STOPS_AT_ONCE]);
+    expect(await server.exited).to.equal(0);
+    expect(server.logLines.join('\n'))
+      .to.include('"stopped"')
+      .and.not.match(/"level":"(warn|error)"/);
   });
 
   it('reads certificates again on SIGHUP and goes on', async () => {

@@ -53,9 +53,16 @@ export class PosthornCommand {
 
   /** Starts the server and resolves once it has said everything it says. */
   async start(nodeOptions: readonly string[] = []): Promise<PosthornServer> {
-    const server = new PosthornServer(this.#spawn(['start'], nodeOptions));
-    this.#started.push(server);
+    const server = this.begin(nodeOptions);
     await server.started;
+    return server;
+  }
+
+  /** The same without waiting for it. */
+  begin(nodeOptions: readonly string[] = []): PosthornServer {
+    const server = new PosthornServer(this.#spawn(['start'], nodeOptions));
+    server.started.catch(() => undefined);
+    this.#started.push(server);
     return server;
   }
 
