@@ -41,7 +41,7 @@ export function keepingOf(message: Stanza): Keeping {
       // A copy made for one session, of a message that has its place already (XEP-0280 7 and 8, XEP-0313 4.2)
       if (name === 'sent' || name === 'received' || name === 'result') return 'never';
     } else if (name === 'body' && namespace === NS.CLIENT) content = true;
-    else if (CONTENT_NAMESPACES.has(namespace)) content = true;
+    else if (!content && CONTENT_NAMESPACES.has(namespace)) content = true;
   }
   if (!content && !store) {
     // XEP-0160 3: a normal message is stored whatever it holds; a chat message of nothing but chat states is not.

@@ -78,7 +78,7 @@ export class Account implements PendingStore {
   isFlushing = false;
   /** Messages it has sent whose record is not committed. */
   recordsUnderWay = 0;
-  /** When it was last needed, on the monotonic clock in milliseconds. */
+  /** When it was last needed, counted in uses of all accounts: cheaper than the clock for each message. */
   lastUsed = 0;
   /** How many of the deliveries ahead are errors for messages of its own (returned-errors.ts). */
   returnsAhead = 0;

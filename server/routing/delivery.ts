@@ -85,6 +85,7 @@ function nonNegative<R extends Resource>(resources: readonly R[]): readonly R[] 
 
 /** All resources that share the highest non-negative priority. */
 function mostAvailable<R extends Resource>(resources: readonly R[]): readonly R[] {
+  if (resources.length === 1) return (resources[0]!.priority ?? -1) >= 0 ? resources : [];
   let highest = 0;
   for (const { priority } of resources) if (priority !== undefined && priority > highest) highest = priority;
   return resources.filter(({ priority }) => priority === highest);

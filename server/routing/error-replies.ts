@@ -62,19 +62,14 @@ export class ErrorReplies {
   ): void | Promise<void> {
     try {
       const pending = step();
-      return pending?.catch((error: unknown) => this.#refuse(stanza, error, receipt, session, sent));
+      return pending?.catch((error: unknown) => this.refuse(stanza, error, receipt, session, sent));
     } catch (error) {
-      this.#refuse(stanza, error, receipt, session, sent);
+      this.refuse(stanza, error, receipt, session, sent);
     }
   }
 
-  #refuse(
-    stanza: Stanza,
-    error: unknown,
-    receipt: Receipt | undefined,
-    session: Session | undefined,
-    sent: SentStanza | undefined,
-  ): void {
+  /** What a failed step for a stanza comes to; parameters as `guard` has them. */
+  refuse(stanza: Stanza, error: unknown, receipt: Receipt | undefined, session?: Session, sent?: SentStanza): void {
     if (sent !== undefined) this.#path.showRefused(sent); // before the error that answers it
     this.answer(stanza, error, receipt, session);
   }

@@ -45,26 +45,35 @@ export class LocalUsers {
       );
   }
 
-  /** Step 6 for one stanza to an account, in its turn. Never throws. */
+  /** Step 6 for one stanza to an account, in its turn. Never throws. As ErrorReplies.guard, without its closures. */
   receive(account: Account, item: Inbound): void | Promise<void> {
-    const { pipeline, errors } = this.#options;
-    const step = (): void | Promise<void> => {
-      // RFC 6121 4.7.1; the same wherever it goes, so that it tells nobody anything
-      if (item.stanza.kind === 'presence' && !isKnownPresence(item.stanza)) throw UNKNOWN_PRESENCE;
-      // RFC 6121 4.3.2: to a subscriber, "unsubscribed" would end for good what is only suspended
-      const isAsIfAbsent = account.state === 'disabled' && !isProbe(item.stanza);
-      if (account.state === 'absent' || isAsIfAbsent) {
-        this.#receiveForNobody(item);
-        return;
-      }
-      if (account.state === 'unreadable') throw UNREADABLE;
-      const screening = runScreens(pipeline.screenReceived, item.stanza, account);
-      if (screening === undefined) return this.#receiveScreened(account, item);
-      return screening.then(() => this.#receiveScreened(account, item));
-    };
-    const { stanza, receipt, sent } = item;
-    if (stanza.kind === 'message') return errors.guard(stanza, receipt, step, undefined, sent);
-    return errors.guard(stanza, receipt, step, stanza.kind === 'iq' ? sent?.session : undefined);
+    try {
+      return this.#screen(account, item)?.catch((error: unknown) => this.#refuse(item, error));
+    } catch (error) {
+      this.#refuse(item, error);
+    }
+  }
+
+  #refuse({ stanza, receipt, sent }: Inbound, error: unknown): void {
+    const { errors } = this.#options;
+    if (stanza.kind === 'message') errors.refuse(stanza, error, receipt, undefined, sent);
+    else errors.refuse(stanza, error, receipt, stanza.kind === 'iq' ? sent?.session : undefined);
+  }
+
+  #screen(account: Account, item: Inbound): void | Promise<void> {
+    const { stanza } = item;
+    // RFC 6121 4.7.1; the same wherever it goes, so that it tells nobody anything
+    if (stanza.kind === 'presence' && !isKnownPresence(stanza)) throw UNKNOWN_PRESENCE;
+    // RFC 6121 4.3.2: to a subscriber, "unsubscribed" would end for good what is only suspended
+    const isAsIfAbsent = account.state === 'disabled' && !isProbe(stanza);
+    if (account.state === 'absent' || isAsIfAbsent) {
+      this.#receiveForNobody(item);
+      return;
+    }
+    if (account.state === 'unreadable') throw UNREADABLE;
+    const screening = runScreens(this.#options.pipeline.screenReceived, stanza, account);
+    if (screening === undefined) return this.#receiveScreened(account, item);
+    return screening.then(() => this.#receiveScreened(account, item));
   }
 
   /** As Router.deliverTo. */

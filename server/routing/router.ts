@@ -151,14 +151,17 @@ export class Router implements AccountEvents {
 
   // AccountEvents
 
-  /** Steps 3 to 5 for one stanza of a session. Never throws. */
-  readonly sent = ({ session, stanza, receipt }: Outbound): void | Promise<void> => {
-    const { pipeline } = this.#options;
-    return this.#errors.guard(stanza, receipt, () => {
-      const screening = runScreens(pipeline.screenSent, stanza, session);
-      if (screening === undefined) return this.#dispatch(session, stanza, receipt);
-      return screening.then(() => this.#dispatch(session, stanza, receipt));
-    });
+  /**
+   * Steps 3 to 5 for one stanza of a session. Never throws. As ErrorReplies.guard, without its closures: here and in
+   * local-users.ts they took, with a few look-ups in sets, a tenth of what a message costs.
+   */
+  readonly sent = (item: Outbound): void | Promise<void> => {
+    const { stanza, receipt } = item;
+    try {
+      return this.#screen(item)?.catch((error: unknown) => this.answer(stanza, error, receipt));
+    } catch (error) {
+      this.answer(stanza, error, receipt);
+    }
   };
 
   receive(account: Account, item: Inbound): void | Promise<void> {
@@ -173,6 +176,12 @@ export class Router implements AccountEvents {
   }
 
   // Sending side
+
+  #screen({ session, stanza, receipt }: Outbound): void | Promise<void> {
+    const screening = runScreens(this.#options.pipeline.screenSent, stanza, session);
+    if (screening === undefined) return this.#dispatch(session, stanza, receipt);
+    return screening.then(() => this.#dispatch(session, stanza, receipt));
+  }
 
   #dispatch(session: Session, screened: Stanza, receipt: Receipt | undefined): void | Promise<void> {
     const { pipeline } = this.#options;

@@ -44,6 +44,7 @@ export class SessionTable {
   #sessionCount = 0;
   #isSaveScheduled = false;
   #nextForgetting = -Infinity;
+  #uses = 0;
 
   constructor(options: SessionTableOptions) {
     this.#options = options;
@@ -72,7 +73,7 @@ export class SessionTable {
   account(bare: Jid): Account {
     const existing = this.#accounts.get(bare.bare);
     if (existing !== undefined) {
-      existing.lastUsed = this.#options.clock.monotonic();
+      existing.lastUsed = ++this.#uses;
       return existing;
     }
     return this.#admit(bare.toBare());
@@ -157,7 +158,7 @@ export class SessionTable {
     if (!this.#options.placement.ownsShard(shardOf(bare.bare))) throw new Error('an account of another process');
     if (this.#accounts.size >= this.#capacity) this.#forgetUnused();
     const account = new Account(bare, events, this.#accountStore);
-    account.lastUsed = this.#options.clock.monotonic();
+    account.lastUsed = ++this.#uses;
     this.#accounts.set(bare.bare, account);
     return account;
   }

@@ -13,15 +13,17 @@ import { messageType, type Stanza } from '../../../stanzas/stanza.ts';
  * @param contact whom it goes to, or comes from
  */
 export function isEligible(stanza: Stanza, contact: Jid): boolean {
+  const type = messageType(stanza);
   let hasBody = false;
   let hasPayload = false;
   for (const { name, namespace } of stanza.children) {
     if (namespace === NS.CARBONS && name === 'private') return false;
     if (namespace === NS.HINTS && name === 'no-copy') return false;
+    if (type === 'chat') continue;
     if (namespace === NS.CLIENT && name === 'body') hasBody = true;
     else if (IM_PAYLOADS.has(namespace)) hasPayload = true;
   }
-  switch (messageType(stanza)) {
+  switch (type) {
     case 'chat':
       return true;
     case 'normal':
