@@ -77,8 +77,11 @@ export async function streamContext(
       retries: sasl.maxRetries,
       tokens: await tokensOf({ config, storage, clock, random }),
       keyStore: {
-        add: (bare, earlier, hash, keys) =>
-          storage.accounts.addKeys(bare, hash, keys, (now) => isSameLogin(earlier, now)),
+        add: async (bare, earlier, hash, keys) => {
+          const has = await storage.accounts.addKeys(bare, hash, keys, (now) => isSameLogin(earlier, now));
+          if (has) log.info({ account: bare, mechanism: `SCRAM-${hash}` }, 'a client has brought keys for a mechanism');
+          return has;
+        },
       },
     },
     randomId: random.id,

@@ -1,16 +1,8 @@
 import { expect } from 'chai';
-import type { Log, LogFields } from '../../../server/log.ts';
 import { NO_SECURITY } from '../../../server/sasl/mechanisms.ts';
 import { Verona } from '../../support/federated-servers.ts';
 import { FederationStage, certified, uncertified } from '../../support/federation-stage.ts';
-import { silentLog } from '../../support/silent-log.ts';
-
-/** A log whose lines at info and above are kept. */
-function recordingLog(): { readonly log: Log; readonly lines: (LogFields & { readonly text: string })[] } {
-  const lines: (LogFields & { readonly text: string })[] = [];
-  const keep = (fields: LogFields, text: string): void => void lines.push({ ...fields, text });
-  return { log: { ...silentLog, info: keep, warn: keep, error: keep }, lines };
-}
+import { recordingLog } from '../../support/recording-log.ts';
 
 describe('the log lines of streams between servers', () => {
   for (const [proof, isUntrusted, directTls] of [

@@ -4,6 +4,7 @@ import { pbkdf2Sync } from 'node:crypto';
 import type { Credentials, ScramHash } from '../../../storage/accounts.ts';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
+import { recordingLog } from '../../support/recording-log.ts';
 import { ScramClient } from '../../support/scram-client.ts';
 import { PASSWORD, StreamStage, type StreamPlayer } from '../../support/stream-stage.ts';
 import { tokenMessages } from '../../support/token-client.ts';
@@ -29,9 +30,13 @@ function hashFor(asked: string, digest: 'sha256' | 'sha512', password = PASSWORD
 describe('SASL upgrade tasks (XEP-0480)', () => {
   let stage: StreamStage;
   let all: Credentials;
+  let lines: ReturnType<typeof recordingLog>['lines'];
 
   beforeEach(async () => {
-    stage = await StreamStage.open({ clock: new ManualClock(Date.UTC(2024, 11, 1)), store: new MemoryStore() });
+    const recording = recordingLog();
+    lines = recording.lines;
+    const clock = new ManualClock(Date.UTC(2024, 11, 1));
+    stage = await StreamStage.open({ clock, store: new MemoryStore(), log: recording.log });
     all = (await stage.storage.accounts.get(JULIET))!.credentials;
     await keepOnly('SHA-1');
   });
@@ -97,6 +102,9 @@ describe('SASL upgrade tasks (XEP-0480)', () => {
       `<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>${JULIET}</authorization-identifier></success>`,
     );
     expect(await hashesOf()).to.deep.equal(['SHA-1', 'SHA-256']);
+    const text = 'a client has brought keys for a mechanism';
+    const brought = lines.filter((line) => line.text === text);
+    expect(brought).to.deep.equal([{ account: JULIET, mechanism: 'SCRAM-SHA-256', text }]);
     expect(await outcome('SHA-256')).to.equal('success');
     expect(await outcome('SHA-256', 'art thou not Romeo')).to.equal('failure');
     expect(await outcome('SHA-1')).to.equal('success');
@@ -171,6 +179,7 @@ describe('SASL upgrade tasks (XEP-0480)', () => {
       });
       expect(await send(player, data(hashFor(salt, 'sha512'))), change).to.include('<not-authorized ');
       expect(await hashesOf()).to.deep.equal(['SHA-1']);
+      expect(lines.map(({ text }) => text)).not.to.include('a client has brought keys for a mechanism');
       await stage.storage.accounts.update(JULIET, (record) => ({
         ...record,
         disabled: false,
