@@ -1,5 +1,5 @@
 import type { StorageAccess } from './access.ts';
-import { positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
+import { ownerRange, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
 import { decodeEntry, encodeMessage, flagsOf, isErrorOf, stanzaLengthOf } from './log-entry.ts';
 import type { LogEntry, LogPlace } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
@@ -101,15 +101,17 @@ export class MessageLog {
     return positions.map((position) => ({ type: 'delete', key: positionKey('log', owner, position) }));
   }
 
-  /** Counts what is pending behind the cursors, page by page. */
-  async pendingUsage(owner: string): Promise<PendingUsage> {
+  /** Counts what is pending behind the cursors, page by page. @param cursors those of the owner, where they are known */
+  async pendingUsage(owner: string, cursors?: Cursors): Promise<PendingUsage> {
     let count = 0;
     let bytes = 0;
     const returned = { count: 0, bytes: 0 };
-    const { cursor, archivedCursor } = await this.cursors(owner);
+    const { cursor, archivedCursor } = cursors ?? (await this.cursors(owner));
+    let lastPosition = Math.max(cursor, await this.#lastSent(owner));
     const behind = positionRange('log', owner, cursor, undefined);
     for await (const page of pagesOf(this.#access.store, behind, USAGE_PAGE_ENTRIES)) {
       for (const [key, value] of page) {
+        lastPosition = Math.max(lastPosition, restAsPosition(key));
         const { archived, pending } = flagsOf(key, value);
         if (!pending || (archived && restAsPosition(key) <= archivedCursor)) continue;
         count++;
@@ -120,8 +122,16 @@ export class MessageLog {
         returned.bytes += length;
       }
     }
-    const last = await this.last(owner);
-    return { count, bytes, returned, lastPosition: Math.max(cursor, last?.position ?? 0) };
+    return { count, bytes, returned, lastPosition };
+  }
+
+  /**
+   * The last position of what the owner sent, also where no log keeps it: the key by which it is known when it is sent again
+   * would lose its place to another, where the clock was set back while the server was down.
+   */
+  async #lastSent(owner: string): Promise<number> {
+    const [entry] = await this.#access.store.page({ ...ownerRange('sendKeys', owner), reverse: true }, 1);
+    return entry === undefined ? 0 : restAsPosition(entry[0]);
   }
 }
 

@@ -87,11 +87,6 @@ export class PendingMessages {
     return this.#last;
   }
 
-  /** No place up to this one is given out any more. */
-  skipTo(position: number): void {
-    this.#last = Math.max(this.#last, position);
-  }
-
   /** Messages waiting on disk for a session to take them. */
   get waitingCount(): number {
     return this.#waitingCount;

@@ -208,8 +208,6 @@ export class Repeats {
     await this.#options.commit.flush();
     const horizon = this.#horizon();
     const keys = await this.#options.sendKeys.load(owner, 0);
-    // Not every key has an entry in the log; a second one at its place would take it away.
-    account.pending.skipTo(keys.at(-1)?.position ?? 0);
     // What came back is of use with what was sent alone, and does not count: a backlog would take the place of all else.
     const sent = keys.filter(({ kind, position }) => kind !== 'returned' && position > horizon);
     const excess = sent.length > MAX_KEYS ? sent.at(-MAX_KEYS / 2 - 1)?.position : undefined;

@@ -173,7 +173,8 @@ export class SessionTable {
       if (record === undefined) {
         account.state = 'absent';
       } else {
-        const [usage, cursors] = await Promise.all([storage.log.pendingUsage(bare), storage.log.cursors(bare)]);
+        const cursors = await storage.log.cursors(bare);
+        const usage = await storage.log.pendingUsage(bare, cursors);
         account.pending.load({ ...usage, ...cursors });
         await Promise.all(this.#loaders.map((load) => load(account)));
         account.state = record.disabled ? 'disabled' : 'present';

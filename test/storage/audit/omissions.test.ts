@@ -205,6 +205,21 @@ describe('what a log never kept, and an audit', () => {
     await expectMiddleOmitted('history');
   });
 
+  it('takes nothing for a message of another place when the clock was set back while the server was down', async () => {
+    await prefer(romeo, 'never');
+    await say(juliet, ROMEO);
+    await say(romeo, JULIET); // in no log of his, but known if he sends it again
+    await deliver();
+    await prefer(romeo, 'always');
+    clock = new ManualClock(Date.UTC(2025, 0));
+    await begin();
+    await say(juliet, ROMEO);
+    await say(romeo, JULIET);
+    await deliver();
+    clock = new ManualClock(Date.UTC(2026, 0, 2));
+    expect(await faults()).to.deep.equal([]);
+  });
+
   it('knows why the last numbers are not kept, and misses what others have of them', async () => {
     await say(juliet, ROMEO, 2);
     await prefer(juliet, 'never');
