@@ -157,6 +157,13 @@ export class Stanza {
     return this.children.find((child) => child.name !== 'error' || child.namespace !== NS.CLIENT);
   }
 
+  /** About how many bytes it takes, for the bounds of what is kept: senders choose not only the content. */
+  get size(): number {
+    const { to, from, id, type, lang } = this;
+    const header = (to?.full.length ?? 0) + (from?.full.length ?? 0) + (id?.length ?? 0);
+    return this.content.length + this.others.length + header + (type?.length ?? 0) + (lang?.length ?? 0);
+  }
+
   /** The stanza as a byte string for a stream whose default namespace is its content namespace. Written once, kept. */
   toBytes(): string {
     return (this.#bytes ??= this.#write(''));

@@ -189,7 +189,7 @@ export class DomainPath implements ParcelOwner, ReturnsOwner<Parcel> {
         this.#outbox.remove([position]);
         continue;
       }
-      const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
+      const bytes = stanza.size + STANZA_OVERHEAD_BYTES;
       const parcel: Parcel = { stanza, owner: this, position, at, bytes, isReady: true, isMarked: isHandedOut };
       this.#hold(parcel);
       if (isHandedOut) {
@@ -303,7 +303,7 @@ export class DomainPath implements ParcelOwner, ReturnsOwner<Parcel> {
     const isKept = isDurable(stanza);
     const failure = this.#retries.hopelessness(isKept);
     if (failure !== undefined) throw failure.toStanzaError();
-    const bytes = stanza.content.length + STANZA_OVERHEAD_BYTES;
+    const bytes = stanza.size + STANZA_OVERHEAD_BYTES;
     if (
       this.#queue.length + this.#out + this.#reserved + this.#returning >= limits.maxStanzas ||
       this.#bytes + bytes > limits.maxBytes ||

@@ -226,7 +226,7 @@ export class Acceptance implements RecordedOutcome {
     const ahead = account.deliveriesAhead - account.returnsAhead;
     if (
       waitingCount - returnedCount + ahead >= maxOfflineMessages ||
-      waitingBytes - returnedBytes + stanza.content.length > maxOfflineBytes
+      waitingBytes - returnedBytes + stanza.size > maxOfflineBytes
     ) {
       throw new StanzaError('service-unavailable', 'The recipient has no room for more messages');
     }

@@ -323,7 +323,7 @@ function give(session: Session, stanza: Stanza, { position }: LogPlace): void {
 }
 
 function givenBack(stanza: Stanza, position: number): GivenBack {
-  return { position, bytes: stanza.content.length, isReturned: isError(stanza) };
+  return { position, bytes: stanza.size, isReturned: isError(stanza) };
 }
 
 function isConnected({ stream }: Session): boolean {

@@ -112,7 +112,7 @@ async function restore(saved: SavedSession, options: SessionSavingOptions): Prom
   }
   sessionSlots.restore(session, saved.slots);
   for (const { stanza, position } of unconfirmed) {
-    if (position !== undefined) account.pending.hold(position, stanza.content.length, isError(stanza));
+    if (position !== undefined) account.pending.hold(position, stanza.size, isError(stanza));
   }
   table.add(session);
   resumable.add(session, saved.id, saved.maxMs);

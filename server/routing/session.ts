@@ -129,13 +129,13 @@ export class Session implements Resource {
     }
     if (this.isAcknowledging || position !== undefined) {
       this.#unconfirmed.push({ stanza, position });
-      this.#unconfirmedBytes += stanza.content.length;
+      this.#unconfirmedBytes += stanza.size;
     }
     stream?.writeStanza(stanza);
     const { maxQueueStanzas, maxQueueBytes } = this.#limits;
     const backlogBytes = this.#backlogBytes();
     // One stanza larger than the whole bound is no backlog: it could never be delivered otherwise.
-    const isTooMuch = backlogBytes > maxQueueBytes && backlogBytes > stanza.content.length * 2;
+    const isTooMuch = backlogBytes > maxQueueBytes && backlogBytes > stanza.size * 2;
     if (this.#unconfirmed.length > maxQueueStanzas || isTooMuch) this.account.overflowed(this);
     return true;
   }
@@ -189,7 +189,7 @@ export class Session implements Resource {
     this.inbound.restore(handled);
     this.#confirmed = confirmed;
     this.#unconfirmed = [...unconfirmed];
-    this.#unconfirmedBytes = unconfirmed.reduce((sum, { stanza }) => sum + stanza.content.length, 0);
+    this.#unconfirmedBytes = unconfirmed.reduce((sum, { stanza }) => sum + stanza.size, 0);
   }
 
   /** Gives the session a new stream and sends again what the client does not have (XEP-0198 5). */
@@ -213,7 +213,7 @@ export class Session implements Resource {
     this.#unconfirmed = count === this.#unconfirmed.length ? [] : this.#unconfirmed.slice(count);
     this.#confirmed = (this.#confirmed + count) >>> 0;
     for (const { stanza, position } of confirmed) {
-      this.#unconfirmedBytes -= stanza.content.length;
+      this.#unconfirmedBytes -= stanza.size;
       if (position !== undefined) this.account.pending.confirm(position);
     }
   }

@@ -297,6 +297,17 @@ describe('the path to another domain', () => {
     expect(await stage.stored()).to.equal(10);
   });
 
+  it('has bounds in bytes, whatever part of a stanza they are in', async () => {
+    await open({ POSTHORN_S2S_MAX_QUEUE_BYTES: '65536' });
+    stage.security = undefined;
+    const long = 'x'.repeat(30_000);
+    for (const id of [`m1${long}`, `m2${long}`, `m3${long}`]) {
+      await stage.juliet.send(`<message to='romeo@montague.example' type='chat' id='${id}'><body>hi</body></message>`);
+    }
+    expect(stage.errors()).to.deep.equal([`m3${long} resource-constraint`]);
+    expect(await stage.stored()).to.equal(2);
+  });
+
   it('counts what is being stored among what waits', async () => {
     await open({ POSTHORN_S2S_MAX_QUEUE_STANZAS: '10' });
     stage.security = undefined;
@@ -319,6 +330,17 @@ describe('the path to another domain', () => {
     await peer.accept(`<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>4000</max-bytes></limits>`);
     expect(await stage.sent(peer)).to.deep.equal(['m2']);
     expect(stage.errors()).to.deep.equal([`m${'x'.repeat(5000)} policy-violation`]);
+  });
+
+  it('sends none whose root alone is larger either', async () => {
+    await open();
+    const id = `m1${'x'.repeat(5000)}`;
+    await stage.juliet.send(`<message to='romeo@montague.example' type='chat' id='${id}'><body>hi</body></message>`);
+    await say(2);
+    const peer = await stage.nextDialed();
+    await peer.accept(`<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>4000</max-bytes></limits>`);
+    expect(await stage.sent(peer)).to.deep.equal(['m2']);
+    expect(stage.errors()).to.deep.equal([`${id} policy-violation`]);
   });
 
   it('is patient with a server that reads slowly', async () => {

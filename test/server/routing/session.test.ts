@@ -5,6 +5,24 @@ import { Stage } from '../../support/core.ts';
 
 const LAST = 2 ** 32 - 1;
 
+describe('the queue of a session', () => {
+  for (const [what, header] of [
+    ['ids', { id: 'i'.repeat(100_000) }],
+    ['types', { type: 't'.repeat(100_000) }],
+  ] as const) {
+    it(`is bounded in bytes, those of ${what} among them`, async () => {
+      const stage = await Stage.open(['juliet@example.com']);
+      const { session } = await stage.actor('juliet@example.com/balcony');
+      session.startAcknowledging();
+      const stanza = Stanza.create('message', { to: session.jid, ...header });
+      for (let n = 0; n < 9; n++) session.deliver(stanza);
+      expect(session.isOver).to.equal(false);
+      for (let n = 0; n < 2; n++) session.deliver(stanza); // a million bytes
+      expect(session.isOver).to.equal(true);
+    });
+  }
+});
+
 describe('a session whose counters pass 2^32 (XEP-0198 4)', () => {
   it('takes acknowledgements across it, sends again what is left, and refuses more than was sent', async () => {
     const stage = await Stage.open(['juliet@example.com']);
