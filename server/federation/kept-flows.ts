@@ -11,8 +11,6 @@ interface Kept {
   readonly flow: StreamFlow;
   /** All domains of the peer that it served. */
   readonly domains: ReadonlySet<string>;
-  /** Monotonic milliseconds. */
-  readonly untilMs: number;
 }
 
 /** What broken streams left, for those that resume them (XEP-0198 5): all pairs of domains of a stream together. */
@@ -28,16 +26,18 @@ export class KeptFlows {
    * @param nowMs monotonic
    */
   keep(flow: StreamFlow, domains: ReadonlySet<string>, nowMs: number): boolean {
-    const { resumptionId: id, resumptionMs } = flow;
+    const { resumptionId: id } = flow;
     const peer = peerOf(flow);
     if (id === undefined || peer === undefined) return false;
+    flow.resumableUntilMs ??= nowMs + flow.resumptionMs;
+    if (nowMs >= flow.resumableUntilMs) return false;
     const key = keyOf(flow, id);
     // Ids of streams that we opened are the other server's, which may give one twice.
     this.#lose(key);
     const ofPeer = [...this.#kept].filter(([, kept]) => peerOf(kept.flow) === peer).map(([name]) => name);
     if (ofPeer.length >= MAX_KEPT_OF_PEER) this.#lose(ofPeer[0]!);
     if (this.#kept.size >= MAX_KEPT) return false;
-    this.#kept.set(key, { flow, domains, untilMs: nowMs + resumptionMs });
+    this.#kept.set(key, { flow, domains });
     return true;
   }
 
@@ -94,7 +94,7 @@ export class KeptFlows {
 
   /** Gives back to its senders what nobody has resumed in time. @param nowMs monotonic */
   expire(nowMs: number): void {
-    for (const [key, { untilMs }] of this.#kept) if (nowMs >= untilMs) this.#lose(key);
+    for (const [key, { flow }] of this.#kept) if (nowMs >= (flow.resumableUntilMs ?? 0)) this.#lose(key);
   }
 
   #flows(): readonly StreamFlow[] {

@@ -16,6 +16,11 @@ export class StreamFlow {
   resumptionId: string | undefined;
   /** How long it may be resumed after a cut. */
   resumptionMs = 0;
+  /**
+   * Until when it may be resumed after the cut that was, monotonic milliseconds: a stream that is cut while it resumes this one
+   * does not prolong it, or what is in doubt might never come back to its senders.
+   */
+  resumableUntilMs: number | undefined;
   /** The pair with which counting began on a stream that we opened; undefined where the peer did. */
   pair: DomainPair | undefined;
   /** The domain that the peer had proved when it asked to count on a stream that it opened. */
@@ -89,6 +94,7 @@ export function resumeFlow(flow: StreamFlow, handled: number): void {
     loseFlow(flow);
     throw new StreamError('undefined-condition', 'More was acknowledged than sent');
   }
+  flow.resumableUntilMs = undefined;
   toOwners(confirmed, (owner, own) => owner.confirmed(own));
   toOwners(flow.takeUnconfirmed(), (owner, own) => owner.givenBack(own));
 }

@@ -75,6 +75,33 @@ describe('resumption between servers (XEP-0198 5)', () => {
     });
   }
 
+  it('is over in time where the other server breaks off whenever it is asked', async () => {
+    await open();
+    await say(1);
+    const peer = await stage.nextDialed();
+    await peer.accept(SM);
+    await peer.until(/<enable /);
+    peer.send(`<enabled xmlns='urn:xmpp:sm:3' id='some' resume='true' max='600'/>`);
+    await stage.stage.settle();
+    peer.connection.close(new Error('ECONNRESET'));
+    let asked = 0;
+    for (let seconds = 0; seconds < 600; seconds += 10) {
+      if (stage.dialed.length > asked + 1) {
+        const next = await stage.nextDialed();
+        await next.accept(SM);
+        await next.until(/<resume /);
+        next.connection.close(new Error('ECONNRESET'));
+        asked++;
+      }
+      expect(stage.errors()).to.deep.equal([]);
+      await stage.pass(10);
+    }
+    expect(asked).to.be.greaterThan(3);
+    await stage.pass(10);
+    expect(stage.errors()).to.deep.equal(['m1 remote-server-timeout']);
+    expect(await stage.stored()).to.equal(0);
+  });
+
   it('keeps apart the streams of two domains of ours to which the other server gave one id', async () => {
     await open({ POSTHORN_DOMAINS: 'example.com,example.net' });
     await say(1);
