@@ -2,6 +2,7 @@ import { attributeValue } from './byte-string.ts';
 import type { Frame, StreamHeader } from './frame.ts';
 import { NS } from './namespaces.ts';
 import { ATTRIBUTE } from './scanner-attributes.ts';
+import type { LastAddress } from './scanner-address.ts';
 import { checkNoncharacters, checkUtf8 } from './scanner-characters.ts';
 import { insideStream, type Surroundings } from './scanner-namespaces.ts';
 import type { ElementScan } from './scanner-element.ts';
@@ -18,7 +19,7 @@ const NAME_END = '<message'.length;
 const SPACE = 0x20;
 
 /** The frame of a scanned element that ends before `end`. Throws StreamError where the bytes are not UTF-8. */
-export function makeFrame(scan: ElementScan, bytes: Buffer, end: number): Frame {
+export function makeFrame(scan: ElementScan, bytes: Buffer, end: number, lastTo: LastAddress): Frame {
   const { record } = scan;
   const { base, attributes, contentStart, contentEnd } = record;
   const isWhole = record.name === 'message' && end - base <= MAX_WHOLE_BYTES;
@@ -39,7 +40,10 @@ export function makeFrame(scan: ElementScan, bytes: Buffer, end: number): Frame 
     const valueEnd = attributes[at + ATTRIBUTE.VALUE_END]!;
     switch (wordOf(bytes, base + nameStart, base + nameEnd)) {
       case 'to':
-        to = value(record, tag, valueStart, valueEnd);
+        to =
+          isWhole && record.isRootPlain
+            ? lastTo.take(bytes, base + valueStart, base + valueEnd)
+            : value(record, tag, valueStart, valueEnd);
         break;
       case 'from':
         from = value(record, tag, valueStart, valueEnd);

@@ -1,4 +1,5 @@
 import type { Frame, StreamHeader } from './frame.ts';
+import { LastAddress } from './scanner-address.ts';
 import { BYTE, CLASS, CLASSES } from './scanner-characters.ts';
 import { CutElement } from './scanner-cut-element.ts';
 import { checkDeclaration } from './scanner-declaration.ts';
@@ -39,6 +40,8 @@ export class Scanner {
   private surroundings: Surroundings = AROUND_HEADER;
   /** The element that the last chunk cut, and its bytes so far. */
   private cut: CutElement | undefined = undefined;
+
+  private lastTo: LastAddress | undefined = undefined;
 
   constructor(limits: ScannerLimits) {
     this.limits = limits;
@@ -138,7 +141,7 @@ export class Scanner {
   private deliver(scan: ElementScan, bytes: Buffer, end: number, sink: ScannerSink): boolean {
     switch (scan.outcome) {
       case 'element':
-        return sink.elementScanned(makeFrame(scan, bytes, end));
+        return sink.elementScanned(makeFrame(scan, bytes, end, (this.lastTo ??= new LastAddress())));
       case 'declaration':
         checkDeclaration(bytes.toString('latin1', scan.record.base, end));
         this.place = PROLOG;
@@ -181,7 +184,7 @@ export function scanDocument(bytes: Buffer, limits: ScannerLimits): Frame {
     checkDeclaration(bytes.toString('latin1', 0, at));
     isFirst = false;
   }
-  const frame = makeFrame(scan, bytes, at);
+  const frame = makeFrame(scan, bytes, at, new LastAddress());
   const rest = afterWhiteSpace(bytes, at);
   if (rest < bytes.length) {
     scan.begin(rest, AROUND_DOCUMENT, limits, false);

@@ -36,7 +36,8 @@ export class SessionOutput {
       return;
     }
     this.#stream.writeOwn(stanza);
-    context.counters.clientStanzasSent[stanza.kind]++;
+    if (stanza.kind === 'message') context.counters.clientStanzasSent.message++;
+    else context.counters.clientStanzasSent[stanza.kind]++;
     if (session?.isAcknowledging === true) this.requestAcknowledgement();
   }
 

@@ -87,6 +87,28 @@ describe('Scanner', () => {
       });
     });
 
+    it('say where each goes, also where the last went elsewhere', () => {
+      const long = `romeo@montague.example/${'o'.repeat(100)}`;
+      const all = [
+        'romeo',
+        'romeo',
+        'nurse',
+        'romeo',
+        'rome',
+        '',
+        'r&amp;o',
+        long,
+        long,
+        `${long}s`,
+        'romeo',
+        'r\u2665',
+        'r\u2665',
+      ];
+      const messages = all.map((to) => `<message to='${to}'><body/></message>`).join('');
+      const expected = all.map((to) => to.replace('&amp;', '&'));
+      expect(framesOf(messages).map(({ to }) => to)).to.deep.equal(expected);
+    });
+
     it('of messages keep everything behind the name where that can stand behind another sender as it is', () => {
       const others = `  to="romeo@montague.example"\tid='1&apos;' xmlns:a='urn:a' a:b='"'`.replace('&apos;', '');
       for (const rest of [
