@@ -83,13 +83,13 @@ export class MessageDelivery {
   }
 
   /**
-   * Where nobody takes what waits, perhaps never, a session that sends all the same hears at once what has come back: nothing
-   * that waits is of use to it.
+   * Where nobody takes what waits, perhaps never, a session that sends all the same hears at once what has come back, as long as
+   * it reads: nothing that waits is of use to it.
    */
   #giveAhead(account: Account, stanza: Stanza, entry: RecordedPlace): boolean {
     if (!isError(stanza) || account.isFlushing || hasReader(account)) return false;
     const sender = account.session(stanza.to!.full);
-    if (sender === undefined || !mayTakeMore(sender)) return false;
+    if (sender === undefined || sender.isBehind) return false;
     account.pending.handOutAhead(entry.position);
     account.pending.deleteWhenDone(entry.position);
     this.#options.counters.messages.delivered++;

@@ -156,6 +156,29 @@ describe('an error for a message that was acknowledged', () => {
     expect(await stage.waiting()).to.equal(0);
   });
 
+  it('is no reason to end the session of a sender either that takes no other messages', async () => {
+    await open();
+    await stage.juliet.send('<presence><priority>-1</priority></presence>');
+    stage.juliet.session.startAcknowledging();
+    const count = 1200;
+    for (let n = 0; n < count; n++) await say(n);
+    const peer = await accepted();
+    stage.juliet.session.acknowledge(stage.juliet.session.sent);
+    peer.connection.close(new Error('ECONNRESET'));
+    await stage.pass(2);
+    expect(stage.juliet.session.isOver).to.equal(false);
+    stage.juliet.session.acknowledge(stage.juliet.session.sent);
+    await stage.juliet.send('<presence/>');
+    const heard = stage.juliet.take();
+    for (let took = heard; took.length > 0; heard.push(...took)) {
+      stage.juliet.session.acknowledge(stage.juliet.session.sent);
+      stage.stage.clock.advance(1000);
+      await stage.stage.settle();
+      took = stage.juliet.take();
+    }
+    expect(errorsIn(heard)).to.have.length(count);
+  });
+
   it('is not made where the sender has let too many gather: what would come back is refused', async () => {
     const environment = {
       POSTHORN_S2S_PATIENCE_SECONDS: '0',
