@@ -1,8 +1,7 @@
-import { createHmac } from 'node:crypto';
-
 import { Jid, JidError, tryParseJid } from '../../stanzas/jid.ts';
 import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
 import type { FailureThrottle } from './failure-throttle.ts';
+import { hmacOf } from './hmac.ts';
 import { PasswordWorkRefused, type PasswordWork } from './password-work.ts';
 import { SaslError } from './sasl-error.ts';
 import { HASHES, SALT_BYTES } from './scram-keys.ts';
@@ -127,7 +126,7 @@ export class Login {
   /** Its keys share their bytes: judge refuses them whatever the proof, and only the salt is ever seen. */
   #decoy(hash: ScramHash): ScramKeys {
     const { secret, iterations } = this.#context;
-    const bytes = createHmac('sha512', secret).update(`${hash}\0${this.bareJid}`, 'utf8').digest();
+    const bytes = hmacOf('sha512', secret, `${hash}\0${this.bareJid}`);
     const key = bytes.subarray(0, HASHES[hash].lengthBytes);
     return { salt: bytes.subarray(0, SALT_BYTES), iterations, storedKey: key, serverKey: key };
   }

@@ -1,7 +1,8 @@
-import { createHash, createHmac } from 'node:crypto';
+import { hash as hashOf } from 'node:crypto';
 
 import { enforceOpaqueString } from '../../stanzas/precis.ts';
 import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
+import { hmacOf } from './hmac.ts';
 import { MAX_PASSWORD_BYTES } from './password-forms.ts';
 import { derivePbkdf2, type PasswordWork } from './password-work.ts';
 
@@ -9,11 +10,11 @@ import { derivePbkdf2, type PasswordWork } from './password-work.ts';
 export const SCRAM_HASHES: readonly ScramHash[] = ['SHA-512', 'SHA-256', 'SHA-1'];
 
 /** Each hash as node:crypto calls it, and its length in bytes. */
-export const HASHES: Readonly<Record<ScramHash, { readonly digest: string; readonly lengthBytes: number }>> = {
+export const HASHES = {
   'SHA-1': { digest: 'sha1', lengthBytes: 20 },
   'SHA-256': { digest: 'sha256', lengthBytes: 32 },
   'SHA-512': { digest: 'sha512', lengthBytes: 64 },
-};
+} as const satisfies Record<ScramHash, { readonly digest: string; readonly lengthBytes: number }>;
 
 /** RFC 5802 5.1 and RFC 7677 4: no fewer; clients refuse less. */
 const MIN_ITERATIONS = 4096;
@@ -26,12 +27,12 @@ export const SALT_BYTES = 16;
 
 /** HMAC() of RFC 5802 2.2. */
 export function hmac(hash: ScramHash, key: Uint8Array, text: string): Buffer {
-  return createHmac(HASHES[hash].digest, key).update(text, 'utf8').digest();
+  return hmacOf(HASHES[hash].digest, key, text);
 }
 
 /** H() of RFC 5802 2.2. */
 export function digestOf(hash: ScramHash, input: Uint8Array): Buffer {
-  return createHash(HASHES[hash].digest).update(input).digest();
+  return hashOf(HASHES[hash].digest, input, 'buffer');
 }
 
 /** StoredKey and ServerKey of a SaltedPassword (RFC 5802 3). */
