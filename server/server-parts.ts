@@ -6,6 +6,7 @@ import type { Core } from './core.ts';
 import type { Log } from './log.ts';
 import type { RandomSource } from './random-source.ts';
 import { isSameLogin } from './sasl/login.ts';
+import { MechanismOffers } from './sasl/mechanisms.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
 import { PasswordWork } from './sasl/password-work.ts';
 import { Tokens } from './sasl/tokens.ts';
@@ -42,6 +43,7 @@ export async function streamContext(
     maxDelayMs: sasl.maxFailureDelaySeconds * 1000,
     forgetAfterMs: sasl.forgetFailuresSeconds * 1000,
   });
+  const policy = { allowPlaintext: config.c2s.allowPlaintextAuthentication, mechanisms: sasl.mechanisms };
   return {
     config,
     domains: new Set(config.domains),
@@ -71,8 +73,8 @@ export async function streamContext(
       work: new PasswordWork({ maxRunning: sasl.passwordWorkRunning, maxWaiting: sasl.passwordWorkWaiting }),
       secret: await storage.serverKeys.secret('unknown-user-salt', 32),
       iterations: sasl.scramIterations,
-      allowPlaintext: config.c2s.allowPlaintextAuthentication,
-      mechanisms: sasl.mechanisms,
+      ...policy,
+      offers: new MechanismOffers(policy),
       random: (length) => random.bytes(length),
       retries: sasl.maxRetries,
       tokens: await tokensOf({ config, storage, clock, random }),

@@ -1,14 +1,21 @@
 import { tryParseJid } from '../../stanzas/jid.ts';
 import { decodeBase64 } from './base64.ts';
 import {
-  bindingDataOf,
   hashedTokenMechanisms,
   parseInitiatorMessage,
+  tokenBindingOf,
   type HashedTokenMechanism,
 } from './hashed-token.ts';
 import type { InlineRequest } from './inline-request.ts';
 import { Login, type LoginContext } from './login.ts';
-import { MechanismOffer, type Mechanism, type MechanismPolicy, type SecurityLayer } from './mechanisms.ts';
+import {
+  bindingDataOf,
+  MechanismOffer,
+  type Mechanism,
+  type MechanismOffers,
+  type MechanismPolicy,
+  type SecurityLayer,
+} from './mechanisms.ts';
 import { checkPassword, parsePlain } from './plain.ts';
 import { SaslError, type SaslFailure } from './sasl-error.ts';
 import { ScramExchange } from './scram.ts';
@@ -18,6 +25,8 @@ import type { ProvenToken, TokenHolder, Tokens, TokenUse, UserAgent } from './to
 /** What one stream's negotiation runs with. */
 export interface SaslContext extends LoginContext, MechanismPolicy {
   readonly security: SecurityLayer;
+  /** Shared by the streams of a server; each makes its own where there are none. */
+  readonly offers?: MechanismOffers;
   readonly random: (lengthBytes: number) => Buffer;
   /** Attempts after the first one, 2 to 5 (RFC 6120 6.4.5); 3 by default. */
   readonly retries?: number;
@@ -85,7 +94,7 @@ export class Handshakes {
 
   constructor(context: SaslContext) {
     this.#context = context;
-    this.offer = new MechanismOffer(context.security, context);
+    this.offer = context.offers?.for(context.security) ?? new MechanismOffer(context.security, context);
   }
 
   /** Whether the client's next message belongs to a handshake. */
@@ -183,10 +192,16 @@ export class Handshakes {
   }
 
   #scram({ hash, plus, name }: Extract<Mechanism, { kind: 'scram' }>): Handshake {
+    const { security } = this.#context;
+    const { bindsChannels, bindingTypes } = this.offer;
+    const bindingData = (name: string): Buffer | undefined => {
+      const type = bindingTypes.find((offered) => offered === name);
+      return type === undefined ? undefined : bindingDataOf(security, type);
+    };
     const exchange = new ScramExchange({
       hash,
       plus,
-      offer: this.offer,
+      offer: { bindsChannels, bindings: { get: bindingData } },
       nonce: this.#context.random(NONCE_BYTES).toString('base64'),
       downgradeHash: this.offer.downgradeHash(hash),
     });
@@ -205,7 +220,7 @@ export class Handshakes {
     const { security, tokens } = this.#context;
     return async (message) => {
       const { username, proof } = parseInitiatorMessage(message);
-      const bindingData = bindingDataOf(mechanism, security);
+      const bindingData = tokenBindingOf(mechanism, security);
       if (tokens === undefined || bindingData === undefined) throw new SaslError('invalid-mechanism');
       const login = await this.#claim(username, undefined);
       const holder: TokenHolder = { bareJid: login.bareJid, agent, credentials: login.credentials };

@@ -2,19 +2,19 @@ import { isUtf8 } from 'node:buffer';
 import { createHmac } from 'node:crypto';
 
 import { SaslError } from './sasl-error.ts';
-import type { SecurityLayer } from './mechanisms.ts';
+import { bindingDataOf, bindingTypesOf, type BindingType, type SecurityLayer } from './mechanisms.ts';
 
 /** A mechanism of the HT family (draft-schmaus-kitten-sasl-ht-09): a token in place of a password, one round trip. */
 export type HashedTokenMechanism = 'HT-SHA-256-EXPR' | 'HT-SHA-256-ENDP' | 'HT-SHA-256-UNIQ' | 'HT-SHA-256-NONE';
 
-/** Every mechanism with the channel binding data it takes from a connection; the strongest binding first. */
-const BINDINGS: Readonly<Record<HashedTokenMechanism, (security: SecurityLayer) => Buffer | undefined>> = {
-  'HT-SHA-256-EXPR': ({ tlsExporter }) => tlsExporter,
-  'HT-SHA-256-ENDP': ({ tlsServerEndPoint }) => tlsServerEndPoint,
+/** Every mechanism with the type of channel binding data it takes from a connection; the strongest binding first. */
+const BINDINGS: Readonly<Record<HashedTokenMechanism, BindingType | undefined>> = {
+  'HT-SHA-256-EXPR': 'tls-exporter',
+  'HT-SHA-256-ENDP': 'tls-server-end-point',
   // Last of those that bind: a resumed TLS session has none, so a token for it is good on a full handshake alone.
-  'HT-SHA-256-UNIQ': ({ tlsUnique }) => tlsUnique,
+  'HT-SHA-256-UNIQ': 'tls-unique',
   // For clients that see nothing of their TLS, such as a web page.
-  'HT-SHA-256-NONE': () => Buffer.alloc(0),
+  'HT-SHA-256-NONE': undefined,
 };
 
 /** Longest authcid in bytes: a localpart (RFC 7622 3.3.1); section 3.1 of the draft asks for 255 at least. */
@@ -24,13 +24,18 @@ const PROOF_BYTES = 32;
 /** The mechanisms a connection is fit for, in the order of preference; none without TLS (1.2 of the draft). */
 export function hashedTokenMechanisms(security: SecurityLayer): readonly HashedTokenMechanism[] {
   if (!security.encrypted) return [];
+  const types = bindingTypesOf(security);
   const all = Object.keys(BINDINGS) as HashedTokenMechanism[];
-  return all.filter((mechanism) => BINDINGS[mechanism](security) !== undefined);
+  return all.filter((mechanism) => {
+    const type = BINDINGS[mechanism];
+    return type === undefined || types.includes(type);
+  });
 }
 
 /** The channel binding data of a mechanism on this connection; undefined where it has none. */
-export function bindingDataOf(mechanism: HashedTokenMechanism, security: SecurityLayer): Buffer | undefined {
-  return BINDINGS[mechanism](security);
+export function tokenBindingOf(mechanism: HashedTokenMechanism, security: SecurityLayer): Buffer | undefined {
+  const type = BINDINGS[mechanism];
+  return type === undefined ? Buffer.alloc(0) : bindingDataOf(security, type);
 }
 
 /** A parsed initiator message. */

@@ -16,8 +16,29 @@ export interface SecurityLayer {
   readonly tlsServerEndPoint: Buffer | undefined;
   /** Channel binding data of RFC 5929 3; absent or undefined where the connection has none. */
   readonly tlsUnique?: Buffer | undefined;
+  /** The types of the data above, where those are computed only when they are asked for; absent where they are at hand. */
+  readonly bindingTypes?: readonly BindingType[];
   /** What the other side has shown of itself; absent or undefined where it was not asked, or showed nothing. */
   readonly peer?: PeerCertificate | undefined;
+}
+
+/** The types of channel binding data we know, by their IANA names, the best first. */
+const BINDING_PROPERTIES = {
+  'tls-exporter': 'tlsExporter',
+  'tls-server-end-point': 'tlsServerEndPoint',
+  'tls-unique': 'tlsUnique',
+} as const satisfies Record<string, keyof SecurityLayer>;
+export type BindingType = keyof typeof BINDING_PROPERTIES;
+const BINDING_TYPES = Object.keys(BINDING_PROPERTIES) as readonly BindingType[];
+
+/** The types of channel binding data a connection has. */
+export function bindingTypesOf(security: SecurityLayer): readonly BindingType[] {
+  return security.bindingTypes ?? BINDING_TYPES.filter((type) => bindingDataOf(security, type) !== undefined);
+}
+
+/** A connection's channel binding data of one type; undefined where it has none. */
+export function bindingDataOf(security: SecurityLayer, type: BindingType): Buffer | undefined {
+  return security[BINDING_PROPERTIES[type]];
 }
 
 /** The layer of a plain TCP connection. */
@@ -46,30 +67,35 @@ export interface MechanismPolicy {
   readonly mechanisms?: readonly string[] | undefined;
 }
 
-/** What one connection is offered: fixed for the connection, so that what is announced and what is hashed agree. */
+/**
+ * What connections are offered that are secured alike: fixed, so that what is announced and what is hashed agree. It holds
+ * nothing of any one connection.
+ */
 export class MechanismOffer {
   readonly mechanisms: readonly Mechanism[];
-  /** The channel bindings by their IANA names, empty when no -PLUS mechanism is offered (XEP-0440, business rule 5). */
-  readonly bindings: ReadonlyMap<string, Buffer>;
-  readonly #security: SecurityLayer;
+  /** The types of channel binding, none when no -PLUS mechanism is offered (XEP-0440, business rule 5). */
+  readonly bindingTypes: readonly BindingType[];
+  /** Whether a -PLUS mechanism is on offer: then a client that says `y` has been lied to (RFC 5802 6). */
+  readonly bindsChannels: boolean;
+  readonly #isEncrypted: boolean;
+  /** Whether there is a channel to bind to, whatever the policy. */
+  readonly #isBindable: boolean;
+  readonly #downgradeHashes = new Map<ScramHash, string>();
 
   constructor(security: SecurityLayer, { allowPlaintext, mechanisms }: MechanismPolicy) {
-    const bindings = bindingsOf(security);
+    const types = bindingTypesOf(security);
     // RFC 6120 6.3.4, 13.8.3: nothing that TLS must protect is advertised before TLS
     const open = security.encrypted || allowPlaintext;
-    this.#security = security;
+    this.#isEncrypted = security.encrypted;
+    this.#isBindable = types.length > 0;
     this.mechanisms = MECHANISMS.filter(
       (mechanism) =>
         open &&
         (mechanisms === undefined || mechanisms.includes(mechanism.name)) &&
-        (mechanism.kind === 'plain' || !mechanism.plus || bindings.size > 0),
+        (mechanism.kind === 'plain' || !mechanism.plus || this.#isBindable),
     );
-    this.bindings = this.bindsChannels ? bindings : new Map();
-  }
-
-  /** Whether a -PLUS mechanism is on offer: then a client that says `y` has been lied to (RFC 5802 6). */
-  get bindsChannels(): boolean {
-    return this.mechanisms.some((mechanism) => mechanism.kind === 'scram' && mechanism.plus);
+    this.bindsChannels = this.mechanisms.some((mechanism) => mechanism.kind === 'scram' && mechanism.plus);
+    this.bindingTypes = this.bindsChannels ? types : [];
   }
 
   /**
@@ -82,9 +108,9 @@ export class MechanismOffer {
     const place = MECHANISMS.findIndex((mechanism) => mechanism.name === name);
     const known = MECHANISMS[place];
     if (known === undefined) throw new SaslError('invalid-mechanism'); // RFC 6120 6.5.7
-    if (!this.#security.encrypted && this.mechanisms.length === 0) throw new SaslError('encryption-required'); // 6.5.4
+    if (!this.#isEncrypted && this.mechanisms.length === 0) throw new SaslError('encryption-required'); // 6.5.4
     // RFC 6120 6.5.9: we could, but policy asks for better; what lacks a channel to bind to is not weak but impossible
-    const possible = known.kind === 'plain' || !known.plus || bindingsOf(this.#security).size > 0;
+    const possible = known.kind === 'plain' || !known.plus || this.#isBindable;
     const strongest = this.mechanisms[0];
     if (possible && strongest !== undefined && MECHANISMS.indexOf(strongest) < place) {
       throw new SaslError('mechanism-too-weak');
@@ -99,27 +125,42 @@ export class MechanismOffer {
 
   /** `<sasl-channel-binding/>` as a byte string; '' where there is none (XEP-0440 3: one or more types). */
   bindingBytes(): string {
-    if (this.bindings.size === 0) return '';
-    const types = [...this.bindings.keys()].map((type) => `<channel-binding type='${type}'/>`).join('');
+    if (this.bindingTypes.length === 0) return '';
+    const types = this.bindingTypes.map((type) => `<channel-binding type='${type}'/>`).join('');
     return `<sasl-channel-binding xmlns='${NS.CHANNEL_BINDING}'>${types}</sasl-channel-binding>`;
   }
 
   /** The `h` attribute of XEP-0474, "Server Sends Downgrade Protection Hash", in base 64. */
   downgradeHash(hash: ScramHash): string {
+    let known = this.#downgradeHashes.get(hash);
+    if (known === undefined) this.#downgradeHashes.set(hash, (known = this.#computeDowngradeHash(hash)));
+    return known;
+  }
+
+  #computeDowngradeHash(hash: ScramHash): string {
     // Code unit order is "i;octet" order for ASCII.
     let advertised = this.mechanisms
       .map(({ name }) => name)
       .sort()
       .join('\x1e');
-    if (this.bindings.size > 0) advertised += `\x1f${[...this.bindings.keys()].sort().join('\x1e')}`;
+    if (this.bindingTypes.length > 0) advertised += `\x1f${[...this.bindingTypes].sort().join('\x1e')}`;
     return digestOf(hash, Buffer.from(advertised, 'latin1')).toString('base64');
   }
 }
 
-function bindingsOf({ tlsExporter, tlsServerEndPoint, tlsUnique }: SecurityLayer): Map<string, Buffer> {
-  const bindings = new Map<string, Buffer>();
-  if (tlsExporter !== undefined) bindings.set('tls-exporter', tlsExporter);
-  if (tlsServerEndPoint !== undefined) bindings.set('tls-server-end-point', tlsServerEndPoint);
-  if (tlsUnique !== undefined) bindings.set('tls-unique', tlsUnique);
-  return bindings;
+/** The offers of a server: connections that are secured alike share one. There are as many as ways to be secured: a few. */
+export class MechanismOffers {
+  readonly #policy: MechanismPolicy;
+  readonly #known = new Map<string, MechanismOffer>();
+
+  constructor(policy: MechanismPolicy) {
+    this.#policy = policy;
+  }
+
+  for(security: SecurityLayer): MechanismOffer {
+    const key = `${security.encrypted} ${bindingTypesOf(security).join(' ')}`;
+    let offer = this.#known.get(key);
+    if (offer === undefined) this.#known.set(key, (offer = new MechanismOffer(security, this.#policy)));
+    return offer;
+  }
 }

@@ -1,7 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 
 import type { ScramHash, ScramKeys } from '../../storage/accounts.ts';
-import type { MechanismOffer } from './mechanisms.ts';
 import { SaslError } from './sasl-error.ts';
 import { digestOf, HASHES, hmac } from './scram-keys.ts';
 import { parseClientFinal, parseClientFirst, type ClientFirst } from './scram-messages.ts';
@@ -11,7 +10,12 @@ export interface ScramOptions {
   readonly hash: ScramHash;
   /** Whether the client chose the -PLUS variant. */
   readonly plus: boolean;
-  readonly offer: Pick<MechanismOffer, 'bindings' | 'bindsChannels'>;
+  readonly offer: {
+    /** The channel binding data of each type that is on offer. */
+    readonly bindings: { get(type: string): Buffer | undefined };
+    /** Whether -PLUS mechanisms are on offer. */
+    readonly bindsChannels: boolean;
+  };
   /** Our part of the nonce: printable, without a comma, new for every exchange (RFC 5802 5.1, `r`). */
   readonly nonce: string;
   /** The `h` attribute (XEP-0474); undefined leaves it out. */

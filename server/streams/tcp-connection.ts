@@ -152,8 +152,7 @@ export class TcpConnection implements Connection {
   }
 
   #securityOf(socket: TLSSocket): SecurityLayer {
-    const security = securityOf(socket);
-    return this.#peerOf === undefined ? security : { ...security, peer: this.#peerOf(socket) };
+    return securityOf(socket, this.#peerOf?.(socket));
   }
 
   #own(socket: OwnedSocket): void {

@@ -3,6 +3,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { serverEndPoint, type EndPoint } from '../sasl/channel-bindings.ts';
 import {
   CertificateError,
   concernsOf,
@@ -69,6 +70,7 @@ interface Served {
 export class TlsContexts {
   readonly #options: TlsOptions;
   readonly #ticketKeys: Buffer;
+  readonly #endPoints = new WeakMap<SecureContext, EndPoint>();
   #served: readonly [Served, ...Served[]];
   #byDomain: DomainTable<Served>;
   #watch: FileWatch | undefined;
@@ -92,6 +94,16 @@ export class TlsContexts {
    */
   contextFor(servername?: string | false | null, fallbackDomain?: string): SecureContext {
     return this.#for(servername, fallbackDomain).context;
+  }
+
+  /** Whether a client's SNI can make a difference: where it cannot, OpenSSL need not wait for a callback to be asked. */
+  get isChosenByName(): boolean {
+    return this.#served.length > 1;
+  }
+
+  /** What a client may bind to that is answered with this context; undefined where it is none of `contextFor`. */
+  endPointOf(context: SecureContext): EndPoint | undefined {
+    return this.#endPoints.get(context);
   }
 
   /** For `SNICallback` of node:tls. A name that is not ours leaves the connection with the context it was given. */
@@ -207,6 +219,7 @@ export class TlsContexts {
     const sessionId = sessionIdOf(certificates);
     const [first, ...others] = certificates.map((certificate) => {
       const context = createSecureContext(this.#optionsOf(certificate, sessionId));
+      this.#endPoints.set(context, { binding: serverEndPoint(certificate.leaf.raw) });
       return { certificate, context, peerContext: undefined };
     });
     if (first === undefined) throw new CertificateError('there is no certificate: configure one in tls.certificates');

@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { TLSSocket, type SecureContext } from 'node:tls';
 
 import type { Clock } from '../clock.ts';
+import { noteEndPoint } from '../sasl/channel-bindings.ts';
 import { networkOf } from '../sasl/network.ts';
 import type { TlsContexts } from './tls-context.ts';
 
 /** Options of TlsHandshakes. */
 export interface TlsHandshakesOptions {
-  readonly contexts: Pick<TlsContexts, 'contextFor' | 'sniCallback'>;
+  readonly contexts: Pick<TlsContexts, 'contextFor' | 'sniCallback'> &
+    Partial<Pick<TlsContexts, 'isChosenByName' | 'endPointOf'>>;
   /** Handshakes at the same time, over all listeners. */
   readonly maxHandshakes: number;
   /** How long one may take, from its turn on. */
@@ -160,18 +162,25 @@ export class TlsHandshakes {
         reject(new Error('the client sent something in clear after it had asked for TLS'));
         return;
       }
+      let shown = contexts.contextFor(undefined, fallbackDomain);
+      const chooseByName = (name: string, answer: (error: Error | null, context?: SecureContext) => void): void =>
+        contexts.sniCallback(name, (error, context) => {
+          shown = context ?? shown;
+          answer(error, context);
+        });
       const secured = new TLSSocket(socket, {
         isServer: true,
         requestCert: this.#options.requestsCertificate === true,
         rejectUnauthorized: false,
-        secureContext: contexts.contextFor(undefined, fallbackDomain),
-        SNICallback: contexts.sniCallback,
+        secureContext: shown,
+        ...(contexts.isChosenByName === false ? {} : { SNICallback: chooseByName }),
         ...(alpnProtocols === undefined ? {} : { ALPNProtocols: [...alpnProtocols] }),
       });
       let reason: Error | undefined;
       const failed = (error: Error): void => void (reason ??= error);
       const succeed = (): void => {
         cancelTimeout();
+        noteEndPoint(secured, contexts.endPointOf?.(shown));
         secured.removeListener('close', fail).removeListener('end', leave);
         secured.removeListener('error', failed).removeListener('_tlsError', failed);
         secured.on('error', ignore).on('_tlsError', breakOff);

@@ -75,7 +75,9 @@ describe('channel bindings', () => {
 
   describe('of a connection', () => {
     /** What the server has, and the client's view of the same connection. */
-    async function handshake(version: SecureVersion): Promise<{ server: SecurityLayer; client: TLSSocket }> {
+    async function handshake(
+      version: SecureVersion,
+    ): Promise<{ server: SecurityLayer; client: TLSSocket; leave: () => void }> {
       const pair = certify([...ECDSA, '-sha256']);
       const listener = createServer({ ...pair, minVersion: version, maxVersion: version });
       listener.listen(0, '127.0.0.1');
@@ -86,14 +88,16 @@ describe('channel bindings', () => {
         [TLSSocket],
         unknown,
       ];
-      const server = securityOf(socket);
-      socket.destroy();
-      listener.close();
-      return { server, client };
+      const leave = (): void => {
+        socket.destroy();
+        client.destroy();
+        listener.close();
+      };
+      return { server: securityOf(socket), client, leave };
     }
 
     it('TLS 1.3 has both, and the client has the same', async () => {
-      const { server, client } = await handshake('TLSv1.3');
+      const { server, client, leave } = await handshake('TLSv1.3');
       const certificate = client.getPeerX509Certificate();
       expect(server.encrypted).to.equal(true);
       expect(server.tlsExporter).to.deep.equal(
@@ -102,14 +106,24 @@ describe('channel bindings', () => {
       expect(server.tlsServerEndPoint?.toString('hex')).to.equal(
         certificate?.fingerprint256.replaceAll(':', '').toLowerCase(),
       );
-      client.destroy();
+      expect(server.tlsUnique).to.deep.equal(client.getFinished()); // RFC 5929 3.1
+      leave();
+    });
+
+    it('names the types it has without computing the data, which are gone with the connection', async () => {
+      const { server, leave } = await handshake('TLSv1.3');
+      leave();
+      expect(server.bindingTypes).to.deep.equal(['tls-exporter', 'tls-server-end-point', 'tls-unique']);
+      expect(server.tlsExporter).to.equal(undefined);
+      expect(server.tlsUnique).to.equal(undefined);
     });
 
     it('TLS 1.2 has no tls-exporter (RFC 9266 3)', async () => {
-      const { server, client } = await handshake('TLSv1.2');
+      const { server, leave } = await handshake('TLSv1.2');
       expect(server.tlsExporter).to.equal(undefined);
+      expect(server.bindingTypes).not.to.contain('tls-exporter');
       expect(server.tlsServerEndPoint).to.have.length(32);
-      client.destroy();
+      leave();
     });
   });
 });

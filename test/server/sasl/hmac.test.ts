@@ -11,12 +11,7 @@ describe('hmacOf', () => {
     ['sha1', bytes(0x0b, 20), 'Hi There', 'b617318655057264e28bc0b6fb378c8ef146be00'],
     ['sha1', Buffer.from('Jefe'), 'what do ya want for nothing?', 'effcdf6ae5eb2fa2d27416d5f184df9c259a7c79'],
     ['sha1', bytes(0xaa, 80), LONG, 'aa4ae5e15272d00e95705637ce8a3b55ed402112'],
-    [
-      'sha256',
-      bytes(0x0b, 20),
-      'Hi There',
-      'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7',
-    ],
+    ['sha256', bytes(0x0b, 20), 'Hi There', 'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7'],
     ['sha256', bytes(0xaa, 131), LONG, '60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54'],
     [
       'sha512',

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -19,8 +20,10 @@ import { connect, TLSSocket, type ConnectionOptions } from 'node:tls';
 
 import { ensureCertificates } from '../../../certs/make-certs.ts';
 import { OPTIONS } from '../../../config/options.ts';
+import { securityOf } from '../../../server/sasl/channel-bindings.ts';
 import { CertificateError } from '../../../server/streams/certificate-file.ts';
 import { ALPN_CLIENT, TlsContexts, type TlsOptions } from '../../../server/streams/tls-context.ts';
+import { TlsHandshakes } from '../../../server/streams/tls-handshakes.ts';
 
 const DAY_MS = 86_400_000;
 const OPENSSL = 'openssl';
@@ -142,6 +145,33 @@ describe('server/streams/tls-context', () => {
     const [bytes] = (await once(socket, 'data')) as [Buffer];
     return bytes.toString();
   }
+
+  it('knows what a client may bind to: the certificate it was shown (RFC 5929 4)', async () => {
+    const cases = [
+      [both(), 'capulet.example'],
+      [both(), 'montague.example'],
+      [both(), 'xmpp.verona.example'],
+      [open(entry('capulet.example')), 'capulet.example'],
+      [open(entry('capulet.example')), 'xmpp.verona.example'],
+    ] as const;
+    for (const [contexts, servername] of cases) {
+      const handshakes = new TlsHandshakes({ contexts, maxHandshakes: 4, timeoutMs: 10_000, clock });
+      const server = createServer({ pauseOnConnect: true }, (socket) => {
+        sockets.push(socket);
+        void handshakes.secure({ socket }).then((secured) => server.emit('secured', secured));
+      });
+      servers.push(server);
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const secured = once(server, 'secured') as Promise<[TLSSocket]>;
+      const { port } = server.address() as AddressInfo;
+      const client = await dial(port, { servername, rejectUnauthorized: false });
+      const { tlsServerEndPoint } = securityOf((await secured)[0]);
+      const shown = client.getPeerCertificate();
+      expect(shown.subject.CN).to.equal(servername === 'montague.example' ? servername : 'capulet.example');
+      expect(tlsServerEndPoint?.toString('hex')).to.equal(createHash('sha256').update(shown.raw).digest('hex'));
+    }
+  });
 
   describe('choosing', () => {
     it('shows each client the certificate of the domain it names, which it verifies with the authority', async () => {
