@@ -26,6 +26,11 @@ export type LevelDatabase = ClassicLevel<Uint8Array, Uint8Array>;
  */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 const TABLE_BYTES = WRITE_BUFFER_BYTES / 2;
+/**
+ * What LevelDB compresses, and hands to the system, in one piece. Four times its default: writing tables takes a third of the
+ * system calls, and a message with history a tenth less processor time; a page of an archive is several blocks anyway.
+ */
+const BLOCK_BYTES = 16 * 1024;
 /** What opening after a failure may write (recovered tables, a manifest), with as much again to go on with. */
 const ROOM_BYTES = 2 * WRITE_BUFFER_BYTES;
 const RANGE_PAGE_KEYS = 1000;
@@ -39,6 +44,7 @@ export function makeLevelDatabase(directory: string): LevelDatabase {
     valueEncoding: 'view',
     writeBufferSize: WRITE_BUFFER_BYTES,
     maxFileSize: TABLE_BYTES,
+    blockSize: BLOCK_BYTES,
   });
 }
 
