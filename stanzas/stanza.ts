@@ -31,7 +31,8 @@ export function stanzaKind(frame: Pick<Frame, 'name' | 'namespace'>): StanzaKind
 
 /**
  * A stanza as it travels: a header, the bytes between its tags, and a table of its top-level children. Immutable; the
- * root tag is written anew for whoever receives it, the content is never parsed on the way.
+ * root tag is written anew for whoever receives it, unless it is known as it has to be (asWritten), and the content is never
+ * parsed on the way.
  */
 export class Stanza {
   readonly kind: StanzaKind;
