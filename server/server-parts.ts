@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts';
 import type { Core } from './core.ts';
 import type { Log } from './log.ts';
 import type { RandomSource } from './random-source.ts';
+import { KeyShapes } from './sasl/key-shapes.ts';
 import { isSameLogin } from './sasl/login.ts';
 import { MechanismOffers } from './sasl/mechanisms.ts';
 import { FailureThrottle } from './sasl/failure-throttle.ts';
@@ -44,6 +45,10 @@ export async function streamContext(
     forgetAfterMs: sasl.forgetFailuresSeconds * 1000,
   });
   const policy = { allowPlaintext: config.c2s.allowPlaintextAuthentication, mechanisms: sasl.mechanisms };
+  const keyShapes = new KeyShapes(storage.accounts, () => clock.monotonic());
+  await keyShapes.survey().catch((error: unknown) => {
+    log.warn({ error: String(error) }, 'accounts cannot be read: who does not exist may look unlike them at login');
+  });
   return {
     config,
     domains: new Set(config.domains),
@@ -75,6 +80,7 @@ export async function streamContext(
       iterations: sasl.scramIterations,
       ...policy,
       offers: new MechanismOffers(policy),
+      keyShapes,
       random: (length) => random.bytes(length),
       retries: sasl.maxRetries,
       tokens: await tokensOf({ config, storage, clock, random }),

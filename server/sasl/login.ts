@@ -2,6 +2,7 @@ import { Jid, JidError, tryParseJid } from '../../stanzas/jid.ts';
 import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
 import type { FailureThrottle } from './failure-throttle.ts';
 import { hmacOf } from './hmac.ts';
+import type { AccountShape, KeyShapes } from './key-shapes.ts';
 import { PasswordWorkRefused, type PasswordWork } from './password-work.ts';
 import { SaslError } from './sasl-error.ts';
 import { HASHES, SALT_BYTES } from './scram-keys.ts';
@@ -29,8 +30,10 @@ export interface LoginContext {
   readonly work: PasswordWork;
   /** The server's own, the same after every restart: an unknown user's salt must never change. */
   readonly secret: Uint8Array;
-  /** Iterations of new keys, and so of an unknown user's. */
+  /** Iterations of new keys. */
   readonly iterations: number;
+  /** What an unknown user's keys look like; undefined: like new ones. */
+  readonly keyShapes?: Pick<KeyShapes, 'shapeOf'> | undefined;
 }
 
 /**
@@ -43,12 +46,17 @@ export class Login {
   readonly bareJid: string;
   readonly #context: LoginContext;
   readonly #found: StoredCredentials | undefined;
+  /** Of its keys, where there is no such account. */
+  readonly #shape: AccountShape | undefined;
 
   private constructor(context: LoginContext, username: string, found: StoredCredentials | undefined) {
     this.#context = context;
     this.username = username;
     this.bareJid = `${username}@${context.domain}`;
     this.#found = found;
+    // Chosen for everybody, as decoys are made.
+    const shape = context.keyShapes?.shapeOf(context.domain, () => this.#secretOf('shape'));
+    if (found === undefined) this.#shape = shape;
   }
 
   /**
@@ -72,9 +80,10 @@ export class Login {
     return this.#found?.credentials[hash] ?? decoy;
   }
 
-  /** The hashes the account has keys for; all of them for an unknown user. */
+  /** Whether the account has keys for this hash, or would have, if it existed. */
   has(hash: ScramHash): boolean {
-    return this.#found === undefined || this.#found.credentials[hash] !== undefined;
+    if (this.#found !== undefined) return this.#found.credentials[hash] !== undefined;
+    return this.#shape === undefined || this.#shape[hash] !== undefined;
   }
 
   /** All the account's keys; none for an unknown user. */
@@ -125,10 +134,21 @@ export class Login {
 
   /** Its keys share their bytes: judge refuses them whatever the proof, and only the salt is ever seen. */
   #decoy(hash: ScramHash): ScramKeys {
-    const { secret, iterations } = this.#context;
-    const bytes = hmacOf('sha512', secret, `${hash}\0${this.bareJid}`);
+    const { iterations, saltBytes } = this.#shape?.[hash] ?? {
+      iterations: this.#context.iterations,
+      saltBytes: SALT_BYTES,
+    };
+    // With other iterations comes another salt, as with a new password.
+    const bytes = this.#secretOf(`${hash} ${iterations} ${saltBytes}`);
     const key = bytes.subarray(0, HASHES[hash].lengthBytes);
-    return { salt: bytes.subarray(0, SALT_BYTES), iterations, storedKey: key, serverKey: key };
+    let salt = bytes;
+    while (salt.length < saltBytes) salt = Buffer.concat([salt, this.#secretOf(`${hash} salt ${salt.length}`)]);
+    return { salt: salt.subarray(0, saltBytes), iterations, storedKey: key, serverKey: key };
+  }
+
+  /** 64 bytes that only the server can know. */
+  #secretOf(purpose: string): Buffer {
+    return hmacOf('sha512', this.#context.secret, `${purpose}\0${this.bareJid}`);
   }
 }
 
