@@ -227,7 +227,7 @@ function emptyBatch(): Batch {
 function byteLength(write: Write): number {
   switch (write.type) {
     case 'put':
-      return write.key.length + write.value.length;
+      return write.byteLength ?? write.key.length + write.value.length;
     case 'delete':
       return write.key.length;
     case 'deleteRange':

@@ -33,6 +33,7 @@
  */
 import { StoreError } from './ordered-store.ts';
 import type { Key, Range, Write } from './ordered-store.ts';
+import { shortTextLength } from './short-text.ts';
 
 /** The fixed number of shards: changing it moves every key, so it never changes. */
 export const SHARDS = 256;
@@ -134,9 +135,20 @@ export function positionKey(table: Table, owner: string, position: number): Key 
   return key;
 }
 
+/** The length of `positionKey`. Throws RangeError as that does. */
+export function positionKeyLength(owner: string, position: number): number {
+  refusePosition(position);
+  refuseNul(owner);
+  return SHARD_AND_TABLE_LENGTH + shortTextLength(owner) + 1 + POSITION_LENGTH;
+}
+
+function refusePosition(position: number): void {
+  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`${position} is no position`);
+}
+
 /** At the end of the key. */
 function writePosition(key: Buffer, position: number): void {
-  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`${position} is no position`);
+  refusePosition(position);
   const start = key.length - POSITION_LENGTH;
   key.writeUInt32BE(Math.floor(position / 0x1_0000_0000), start);
   key.writeUInt32BE(position >>> 0, start + 4);

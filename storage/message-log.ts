@@ -1,6 +1,6 @@
 import type { StorageAccess } from './access.ts';
 import { ownerRange, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
-import { decodeEntry, encodeMessage, flagsOf, isErrorOf, stanzaLengthOf } from './log-entry.ts';
+import { decodeEntry, EntryWrite, flagsOf, isErrorOf, stanzaLengthOf } from './log-entry.ts';
 import type { LogEntry, LogPlace } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
 import type { Key, StoreReader, Write } from './ordered-store.ts';
@@ -61,10 +61,7 @@ export class MessageLog {
    * @throws RangeError for what cannot be written
    */
   appendWrite(owner: string, place: LogPlace, stanza: string, contact: string): Write {
-    const slash = contact.indexOf('/');
-    const resource = slash < 0 ? '' : contact.slice(slash + 1);
-    const key = positionKey('log', owner, place.position);
-    return { type: 'put', key, value: encodeMessage(place, stanza, resource) };
+    return new EntryWrite(owner, place, stanza, contact);
   }
 
   /** The same as a list, where the contact has no resource unless it is given. */

@@ -3,7 +3,13 @@ export type Key = Uint8Array;
 
 /** One change in a batch. Changes take effect in the order of the batch. */
 export type Write =
-  | { readonly type: 'put'; readonly key: Key; readonly value: Uint8Array }
+  | {
+      readonly type: 'put';
+      readonly key: Key;
+      readonly value: Uint8Array;
+      /** Their length, where they are made only when they are asked for. */
+      readonly byteLength?: number;
+    }
   | { readonly type: 'delete'; readonly key: Key }
   /** Deletes every key from `from` (inclusive) to `to` (exclusive), those put earlier in the same batch included. */
   | { readonly type: 'deleteRange'; readonly from: Key; readonly to: Key };

@@ -79,13 +79,11 @@ export class Acceptance implements RecordedOutcome {
       absent: sent === undefined && !isForeign && stanza.from!.local !== '' ? stanza.from : undefined,
       key: sent === undefined ? undefined : this.#options.repeats.keyOf(sent, chat),
     };
-    return this.#once(message, receipt, () => {
-      // Disabled or removed while the chat's number was read: what is written now would outlive the account.
-      if (account.state !== 'present') throw new StanzaError('service-unavailable');
-      // Only now: a message that was kept already is not refused when it is sent again.
-      if (fate.kind === 'store' || waits) this.#checkRoom(account, stanza);
-      this.#record(account, inbound, message);
-    });
+    const mayWait = fate.kind === 'store' || waits;
+    // The usual case without a closure, which would be one for every message on its way.
+    const pending = this.#prepare(message);
+    if (pending === undefined && !this.#mayBeRepeat(message)) this.#recordReceived(account, inbound, message, mayWait);
+    else return this.#onceReceived(account, inbound, message, mayWait, pending);
   }
 
   /**
@@ -133,6 +131,25 @@ export class Acceptance implements RecordedOutcome {
   /** As MessageDelivery.flush. */
   flush(account: Account): void {
     this.#options.delivery.flush(account);
+  }
+
+  #onceReceived(
+    account: Account,
+    inbound: Inbound,
+    message: Recordable,
+    mayWait: boolean,
+    pending: Promise<void> | undefined,
+  ): Promise<void> {
+    const record = (): void => this.#recordReceived(account, inbound, message, mayWait);
+    return this.#onceKnown(message, inbound.receipt, pending, record);
+  }
+
+  #recordReceived(account: Account, inbound: Inbound, message: Recordable, mayWait: boolean): void {
+    // Disabled or removed while the chat's number was read: what is written now would outlive the account.
+    if (account.state !== 'present') throw new StanzaError('service-unavailable');
+    // Only now: a message that was kept already is not refused when it is sent again.
+    if (mayWait) this.#checkRoom(account, inbound.stanza);
+    this.#record(account, inbound, message);
   }
 
   /** Records a message unless its client has sent it before: then it has its place, and is acknowledged again. */

@@ -78,6 +78,8 @@ export class Account implements PendingStore {
   isFlushing = false;
   /** Messages it has sent whose record is not committed. */
   recordsUnderWay = 0;
+  /** With whom it wrote last, and the key of that chat. */
+  lastChat: { readonly contact: string; readonly key: string } | undefined;
   /** When it was last needed, counted in uses of all accounts: cheaper than the clock for each message. */
   lastUsed = 0;
   /** How many of the deliveries ahead are errors for messages of its own (returned-errors.ts). */

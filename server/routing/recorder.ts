@@ -152,7 +152,8 @@ export class Recorder {
   #reasonToOmit(account: Account, contact: Jid): OmissionReason | undefined {
     const { history, pipeline } = this.#options;
     if (!history) return 'history';
-    return pipeline.archiving.every((allows) => allows(account, contact)) ? undefined : 'preference';
+    for (const allows of pipeline.archiving) if (!allows(account, contact)) return 'preference';
+    return undefined;
   }
 
   #isOccupant(stanza: Stanza, contact: Jid): boolean {
@@ -173,7 +174,11 @@ const SENT_UNARCHIVED = { archived: false, pending: false, sent: true } as const
  */
 export function chatOf(account: Account, stanza: Stanza, contact: Jid, isForeign: boolean): string {
   if (isForeign && isOccupant(stanza, contact)) return occupantChatKey(account.jid.bare, contact.full);
-  return chatKey(account.jid.bare, contact.bare);
+  // Nearly always the same as last time: then it is looked up by its identity, not put together and hashed again.
+  if (account.lastChat?.contact !== contact.bare) {
+    account.lastChat = { contact: contact.bare, key: chatKey(account.jid.bare, contact.bare) };
+  }
+  return account.lastChat.key;
 }
 
 /** XEP-0045 7.5: a private message in a room, each occupant of which is a chat of its own. */

@@ -45,7 +45,7 @@ export class Repeats {
   readonly #read: KeysRead;
   readonly #hash = new ContentHash();
   /** The keys of the batch that fills, by account. */
-  readonly #given = new Map<string, PlacedSendKey[]>();
+  #given = new Map<string, PlacedSendKey[]>();
 
   constructor(options: RepeatsOptions) {
     this.#options = options;
@@ -53,12 +53,12 @@ export class Repeats {
     // What was refused was not sent.
     options.commit.onRefused(() => {
       this.#filters = new WeakMap();
-      this.#given.clear();
+      this.#given = new Map();
     });
     // One record for all that an account has sent in a batch.
     options.commit.onClosing((writes) => {
       for (const [owner, keys] of this.#given) writes.push(...options.sendKeys.putWrites(owner, keys));
-      this.#given.clear();
+      this.#given = new Map();
     });
   }
 

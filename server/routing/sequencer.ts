@@ -13,10 +13,10 @@ export class Sequencer {
   readonly #sequences: Sequences;
   readonly #commit: GroupCommit;
   readonly #capacity: number;
-  /** The last number given out, by chat; the chat loaded longest ago first. */
-  readonly #last = new Map<string, number>();
-  /** The last number given out in the batch that fills, by chat. */
-  readonly #given = new Map<string, number>();
+  /** By chat; the chat loaded longest ago first. */
+  readonly #counters = new Map<string, Counter>();
+  /** Those that joined the batch that fills. */
+  #given: Counter[] = [];
   /** What sides do not keep at the moment, by chat; of the chats that are remembered. */
   readonly #omissions = new Map<string, OpenOmissions>();
   /** Omissions that end in the batch that fills. */
@@ -30,16 +30,15 @@ export class Sequencer {
     this.#commit = commit;
     this.#capacity = capacity;
     commit.onRefused(() => {
-      this.#last.clear();
-      this.#given.clear();
+      this.#counters.clear();
+      this.#given = [];
       this.#omissions.clear();
       this.#ended = [];
     });
     // One counter for all the numbers a chat has got in a batch.
     commit.onClosing((writes) => {
       if (this.#omissions.size > 0 || this.#ended.length > 0) this.#closeOmitting(writes);
-      else for (const [chat, n] of this.#given) writes.push(...sequences.putWrites(chat, n));
-      this.#given.clear();
+      else for (const { chat, last } of this.#leaving()) writes.push(...sequences.putWrites(chat, last));
     });
   }
 
@@ -48,7 +47,7 @@ export class Sequencer {
    * Undefined when it already is. Rejects with StoreError.
    */
   prepare(chat: string): Promise<void> | undefined {
-    if (this.#last.has(chat)) return undefined;
+    if (this.#counters.has(chat)) return undefined;
     let loading = this.#loading.get(chat);
     if (loading === undefined) {
       loading = this.#load(chat).finally(() => this.#loading.delete(chat));
@@ -62,10 +61,12 @@ export class Sequencer {
    * chat must have been prepared.
    */
   next(chat: string): number {
-    const n = this.#lastOf(chat) + 1;
-    this.#last.set(chat, n);
-    this.#given.set(chat, n);
-    return n;
+    const counter = this.#counterOf(chat);
+    if (!counter.isGiven) {
+      counter.isGiven = true;
+      this.#given.push(counter);
+    }
+    return ++counter.last;
   }
 
   /**
@@ -95,20 +96,32 @@ export class Sequencer {
       if (reason === 'account' || reason === 'origin') return;
       this.#end(chat, place, open, position);
     }
-    this.#omissions.set(chat, { ...omissions, [place]: { from: this.#lastOf(chat), reason } });
+    this.#omissions.set(chat, { ...omissions, [place]: { from: this.#counterOf(chat).last, reason } });
   }
 
   /** What makes the chat's last number final; for a message that leaves no other trace in the store. */
   counterWrites(chat: string): Write[] {
-    this.#given.delete(chat);
-    return this.#sequences.putWrites(chat, this.#lastOf(chat), this.#omissions.get(chat));
+    const counter = this.#counterOf(chat);
+    counter.isGiven = false;
+    return this.#sequences.putWrites(chat, counter.last, this.#omissions.get(chat));
+  }
+
+  /** The counters of the batch that closes. */
+  *#leaving(): Generator<Counter> {
+    const given = this.#given;
+    this.#given = [];
+    for (const counter of given) {
+      if (!counter.isGiven) continue;
+      counter.isGiven = false;
+      yield counter;
+    }
   }
 
   /** The counters with what their sides do not keep, and what ended. */
   #closeOmitting(writes: Write[]): void {
-    for (const [chat, n] of this.#given) {
-      writes.push(...this.#sequences.putWrites(chat, n, this.#omissions.get(chat)));
-      if (!this.#last.has(chat)) this.#omissions.delete(chat); // forgotten meanwhile
+    for (const { chat, last } of this.#leaving()) {
+      writes.push(...this.#sequences.putWrites(chat, last, this.#omissions.get(chat)));
+      if (!this.#counters.has(chat)) this.#omissions.delete(chat); // forgotten meanwhile
     }
     writes.push(...this.#ended);
     this.#ended = [];
@@ -118,14 +131,14 @@ export class Sequencer {
   #end(chat: string, place: keyof OpenOmissions, { from, reason }: OpenOmission, position: number): void {
     const sides = sidesOf(chat);
     const peer = place === 'owner' ? sides.other : sides.owner;
-    const omission = { from, upTo: this.#lastOf(chat) - 1, reason, endedAt: position };
+    const omission = { from, upTo: this.#counterOf(chat).last - 1, reason, endedAt: position };
     this.#ended.push(omissionWrite(sides[place], peer, omission));
   }
 
-  #lastOf(chat: string): number {
-    const last = this.#last.get(chat);
-    if (last === undefined) throw new Error('a number of a chat that was not prepared');
-    return last;
+  #counterOf(chat: string): Counter {
+    const counter = this.#counters.get(chat);
+    if (counter === undefined) throw new Error('a number of a chat that was not prepared');
+    return counter;
   }
 
   async #load(chat: string): Promise<void> {
@@ -133,18 +146,26 @@ export class Sequencer {
     // is given out until it has been read.
     await this.#commit.flush();
     const { number, omissions } = await this.#sequences.counter(chat);
-    if (this.#last.size >= this.#capacity) this.#forgetOldest();
-    this.#last.set(chat, number);
+    if (this.#counters.size >= this.#capacity) this.#forgetOldest();
+    this.#counters.set(chat, { chat, last: number, isGiven: false });
     if (omissions !== undefined) this.#omissions.set(chat, omissions);
   }
 
   #forgetOldest(): void {
-    for (const chat of this.#last.keys()) {
-      this.#last.delete(chat);
-      if (!this.#given.has(chat)) this.#omissions.delete(chat);
-      if (this.#last.size < this.#capacity * 0.9) return;
+    for (const [chat, { isGiven }] of this.#counters) {
+      this.#counters.delete(chat);
+      if (!isGiven) this.#omissions.delete(chat);
+      if (this.#counters.size < this.#capacity * 0.9) return;
     }
   }
+}
+
+interface Counter {
+  readonly chat: string;
+  /** The last number given out. */
+  last: number;
+  /** Whether it changed in the batch that fills, which takes it along. */
+  isGiven: boolean;
 }
 
 const NO_OMISSIONS: OpenOmissions = { owner: undefined, other: undefined };
