@@ -6,6 +6,7 @@ import { NO_SECURITY, type SecurityLayer } from '../sasl/mechanisms.ts';
 import type { PeerCertificate } from '../sasl/peer-certificate.ts';
 import type { Connection, ConnectionListener } from './connection.ts';
 import type { Flusher } from './flusher.ts';
+import { TLS_PIECE_BYTES } from './tls-buffers.ts';
 import type { TlsHandshakes } from './tls-handshakes.ts';
 
 /** What a TCP connection shares with the others. */
@@ -20,6 +21,12 @@ export interface TcpConnectionOptions {
 /** The connection of a socket: one property instead of a closure for each event of each connection. */
 const CONNECTION = Symbol('connection');
 type OwnedSocket = Socket & { [CONNECTION]?: TcpConnection | undefined };
+
+/**
+ * What goes out over TLS goes in pieces, each when the system has the one before, until a connection has shown by their number
+ * that it is not idle: the buffer that would take more at once is a third of an idle connection's memory.
+ */
+const MAX_PIECES = 64;
 
 /** A TCP connection, in clear or under TLS. */
 export class TcpConnection implements Connection {
@@ -38,6 +45,9 @@ export class TcpConnection implements Connection {
   #closed = false;
   /** While TLS is negotiated: what is written waits, and nothing is read. */
   #negotiating = false;
+  /** Pieces that may still be written under TLS before all is written as it comes. */
+  #piecesLeft = MAX_PIECES;
+  #isPieceUnderWay = false;
 
   /** @param socket connected, with `allowHalfOpen`; under TLS its handshake is complete */
   constructor(socket: Socket, { flusher, handshakes, peerOf }: TcpConnectionOptions) {
@@ -49,7 +59,11 @@ export class TcpConnection implements Connection {
     if (socket instanceof TLSSocket) this.security = this.#securityOf(socket);
     socket.setNoDelay(true); // what is written here is whole already; waiting for more would cost 40 ms
     this.#own(socket);
-    this.#read();
+    if (socket instanceof TLSSocket) {
+      // What the handshake leaves to be written, session tickets, goes first: see TLS_PIECE_BYTES.
+      this.#negotiating = true;
+      setImmediate(goOn, this);
+    } else this.#read();
   }
 
   get bufferedBytes(): number {
@@ -67,11 +81,15 @@ export class TcpConnection implements Connection {
   }
 
   flush(): void {
-    if (this.#pending === '' || this.#negotiating) return;
+    if (this.#pending === '' || this.#negotiating || this.#isPieceUnderWay) return;
     const bytes = this.#pending;
     const socket = this.#socket;
     if (!socket.writable) {
       this.#pending = '';
+      return;
+    }
+    if (bytes.length > TLS_PIECE_BYTES && this.#piecesLeft > 0 && socket instanceof TLSSocket) {
+      this.#writePiece(socket);
       return;
     }
     const { listener } = this;
@@ -131,7 +149,7 @@ export class TcpConnection implements Connection {
 
   end(): void {
     if (this.#ended || this.#closed) return;
-    this.flush();
+    this.#flushWhole();
     this.#ended = true;
     this.#pending = '';
     this.#socket.end();
@@ -149,6 +167,26 @@ export class TcpConnection implements Connection {
     this.#negotiating = false;
     this.#read();
     if (this.#pending !== '') this.#flusher.add(this);
+  }
+
+  #writePiece(socket: TLSSocket): void {
+    const piece = Buffer.from(this.#pending.slice(0, TLS_PIECE_BYTES), 'latin1');
+    this.#pending = this.#pending.slice(TLS_PIECE_BYTES);
+    this.#piecesLeft -= 1;
+    this.#isPieceUnderWay = true;
+    this.#flusher.bytesWritten += piece.length;
+    socket.write(piece, () => {
+      this.#isPieceUnderWay = false;
+      this.flush();
+    });
+  }
+
+  /** Nothing is written after it. */
+  #flushWhole(): void {
+    if (this.#socket instanceof TLSSocket) this.#negotiating = false; // the handshake is over, if only just
+    this.#piecesLeft = 0;
+    this.#isPieceUnderWay = false;
+    this.flush();
   }
 
   #securityOf(socket: TLSSocket): SecurityLayer {
@@ -177,7 +215,7 @@ export class TcpConnection implements Connection {
 
   /** The peer sends nothing more; called by the socket. What we have for it still goes out. */
   peerEnded(): void {
-    this.flush();
+    this.#flushWhole();
     this.#ended = true;
     // A second `end` would have Node make an error, stack trace and all, for nobody: 10 µs of each logout.
     if (!this.#socket.writableEnded) this.#socket.end();

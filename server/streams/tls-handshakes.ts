@@ -4,6 +4,7 @@ import { TLSSocket, type SecureContext } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { noteEndPoint } from '../sasl/channel-bindings.ts';
 import { networkOf } from '../sasl/network.ts';
+import { readInPieces } from './tls-buffers.ts';
 import type { TlsContexts } from './tls-context.ts';
 
 /** Options of TlsHandshakes. */
@@ -168,38 +169,56 @@ export class TlsHandshakes {
           shown = context ?? shown;
           answer(error, context);
         });
-      const secured = new TLSSocket(socket, {
-        isServer: true,
-        requestCert: this.#options.requestsCertificate === true,
-        rejectUnauthorized: false,
-        secureContext: shown,
-        ...(contexts.isChosenByName === false ? {} : { SNICallback: chooseByName }),
-        ...(alpnProtocols === undefined ? {} : { ALPNProtocols: [...alpnProtocols] }),
-      });
+      let secured: TLSSocket | undefined;
       let reason: Error | undefined;
       const failed = (error: Error): void => void (reason ??= error);
-      const succeed = (): void => {
-        cancelTimeout();
-        noteEndPoint(secured, contexts.endPointOf?.(shown));
-        secured.removeListener('close', fail).removeListener('end', leave);
-        secured.removeListener('error', failed).removeListener('_tlsError', failed);
-        secured.on('error', ignore).on('_tlsError', breakOff);
-        resolve(secured);
-      };
       const fail = (): void => {
         cancelTimeout();
         reject(reason ?? new Error('the client closed the connection during the TLS handshake'));
       };
-      const leave = (): void => void secured.destroy();
+      const leave = (): void => void (secured ?? socket).destroy();
       const cancelTimeout = clock.schedule(timeoutMs, () => {
         reason = new Error(`the TLS handshake took longer than ${timeoutMs} ms`);
-        secured.destroy();
+        leave();
       });
-      // Node emits `secure` and `_tlsError` where there is no tls.Server to emit `secureConnection` and `tlsClientError`.
-      secured.once('secure', succeed).once('close', fail).once('end', leave);
-      secured.on('error', failed).on('_tlsError', failed);
+      const begin = (): void => {
+        socket.removeListener('readable', begin);
+        if (socket.readableLength === 0) {
+          leave(); // the client has closed its side
+          return;
+        }
+        socket.removeListener('close', fail);
+        readInPieces(socket);
+        const upper = new TLSSocket(socket, {
+          isServer: true,
+          requestCert: this.#options.requestsCertificate === true,
+          rejectUnauthorized: false,
+          secureContext: shown,
+          ...(contexts.isChosenByName === false ? {} : { SNICallback: chooseByName }),
+          // Of a list Node would make a buffer for each connection and keep it, and a pool of 8 kB with it.
+          ...(alpnProtocols === undefined ? {} : { ALPNCallback: chooserOf(alpnProtocols) }),
+        });
+        secured = upper;
+        const succeed = (): void => {
+          cancelTimeout();
+          noteEndPoint(upper, contexts.endPointOf?.(shown));
+          upper.removeListener('close', fail).removeListener('end', leave);
+          upper.removeListener('error', failed).removeListener('_tlsError', failed);
+          upper.on('error', ignore).on('_tlsError', breakOff);
+          resolve(upper);
+        };
+        // Node emits `secure` and `_tlsError` where there is no tls.Server to emit `secureConnection` and `tlsClientError`.
+        upper.once('secure', succeed).once('close', fail).once('end', leave);
+        upper.on('error', failed).on('_tlsError', failed);
+      };
+      socket.on('readable', begin).on('close', fail);
     });
   }
+}
+
+/** What a client is answered by ALPN; undefined refuses it (RFC 7301 3.2). */
+function chooserOf(ours: readonly string[]): (offer: { protocols: readonly string[] }) => string | undefined {
+  return ({ protocols }) => ours.find((protocol) => protocols.includes(protocol));
 }
 
 /** Errors end in `close`, where they are told. */

@@ -258,6 +258,65 @@ describe('server/streams/tcp-connection', () => {
       await listener.until(() => listener.closes.length > 0);
     });
 
+    it('writes in order and whole what does not fit in one piece, and reports it when all of it was taken', async () => {
+      const { client, connection, listener } = await pair(tls());
+      const started = connection.startTls();
+      const secured = await encrypt(client);
+      await started;
+      let expected = '';
+      const write = (count: number): void => {
+        const bytes = Array.from({ length: count }, (_, index) => `<a n='${expected.length + index}'/>`).join('');
+        expected += bytes;
+        connection.write(bytes);
+      };
+      write(300);
+      listener.nextMark = 4;
+      connection.flush();
+      expect(connection.bufferedBytes).to.equal(expected.length);
+      write(2); // behind what is still to be written
+      connection.flush();
+      expect(await read(secured, expected.length)).to.equal(expected);
+      await listener.until(() => listener.marks.length > 0);
+      expect(listener.marks).to.deep.equal([4]);
+      expected = '';
+      write(20_000); // more than goes in pieces
+      expect(await read(secured, expected.length)).to.equal(expected);
+    });
+
+    it('closes its side behind all that was to be written in pieces', async () => {
+      const { client, connection } = await pair(tls());
+      const started = connection.startTls();
+      const secured = await encrypt(client);
+      await started;
+      const bytes = '<a/>'.repeat(5000);
+      connection.write(bytes);
+      connection.flush();
+      connection.end();
+      let text = '';
+      secured.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+      await once(secured, 'end');
+      expect(text).to.equal(bytes);
+    });
+
+    it('does the handshake with a client that begins at length', async () => {
+      const { client, connection } = await pair(tls());
+      const started = connection.startTls();
+      const ALPNProtocols = Array.from({ length: 300 }, (_, index) => `protocol-${index}`);
+      const secured = connectTls({ socket: client, servername: 'capulet.example', ca: certificates.ca, ALPNProtocols });
+      clients.push(secured);
+      await Promise.all([started, once(secured, 'secureConnect')]);
+      connection.write('<a/>');
+      expect(await read(secured, 4)).to.equal('<a/>');
+    });
+
+    it('rejects when the client says nothing and closes its side', async () => {
+      const { client, connection, listener } = await pair(tls());
+      const started = connection.startTls().catch((reason: unknown) => reason);
+      client.end();
+      expect(await started).to.be.an('error');
+      await listener.until(() => listener.closes.length > 0);
+    });
+
     it('closes a connection whose records are forged', async () => {
       const { client, connection, listener } = await pair(tls());
       const started = connection.startTls();
