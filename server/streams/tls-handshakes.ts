@@ -67,12 +67,20 @@ export class TlsHandshakes {
   }
 
   /**
-   * Does the handshake when its turn comes. When it fails the connection is destroyed.
+   * Does the handshake when its turn comes; a client may begin before that. When it fails the connection is destroyed.
    * @throws Error when it fails, takes too long, is refused or the connection closes meanwhile
    */
   async secure(request: HandshakeRequest): Promise<TLSSocket> {
-    const network = networkOf(request.socket.remoteAddress ?? '');
-    await this.#turn(request.socket, network);
+    const { socket } = request;
+    // RFC 6120 5.4.3.3: what came in clear is not carried over; nobody may send between <starttls/> and <proceed/>. Only here:
+    // what comes while it waits for its turn is the beginning of its handshake, and nothing else gets through that.
+    if (socket.readableLength > 0) {
+      this.#failed += 1;
+      socket.destroy();
+      throw new Error('the client sent something in clear after it had asked for TLS');
+    }
+    const network = networkOf(socket.remoteAddress ?? '');
+    await this.#turn(socket, network);
     try {
       const secured = await this.#handshake(request);
       if (secured.isSessionReused()) this.#resumed += 1;
@@ -157,12 +165,6 @@ export class TlsHandshakes {
         reject(new Error('the connection was closed before the TLS handshake'));
         return;
       }
-      // RFC 6120 5.4.3.3: what came in clear is not carried over; nobody may send between <starttls/> and <proceed/>
-      if (socket.readableLength > 0) {
-        socket.destroy();
-        reject(new Error('the client sent something in clear after it had asked for TLS'));
-        return;
-      }
       let shown = contexts.contextFor(undefined, fallbackDomain);
       const chooseByName = (name: string, answer: (error: Error | null, context?: SecureContext) => void): void =>
         contexts.sniCallback(name, (error, context) => {
@@ -201,6 +203,7 @@ export class TlsHandshakes {
         secured = upper;
         const succeed = (): void => {
           cancelTimeout();
+          socket.removeListener('end', leave);
           noteEndPoint(upper, contexts.endPointOf?.(shown));
           upper.removeListener('close', fail).removeListener('end', leave);
           upper.removeListener('error', failed).removeListener('_tlsError', failed);
@@ -211,7 +214,8 @@ export class TlsHandshakes {
         upper.once('secure', succeed).once('close', fail).once('end', leave);
         upper.on('error', failed).on('_tlsError', failed);
       };
-      socket.on('readable', begin).on('close', fail);
+      // It may have closed its side while it waited, behind the first bytes of its handshake or without any.
+      socket.on('readable', begin).on('close', fail).once('end', leave);
     });
   }
 }

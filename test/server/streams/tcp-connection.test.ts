@@ -45,8 +45,8 @@ describe('server/streams/tcp-connection', () => {
     return { client, socket, connection, listener };
   }
 
-  function tls(clock = systemClock): TlsHandshakes {
-    return new TlsHandshakes({ contexts: certificates.contexts, maxHandshakes: 4, timeoutMs: 10_000, clock });
+  function tls(clock = systemClock, maxHandshakes = 4): TlsHandshakes {
+    return new TlsHandshakes({ contexts: certificates.contexts, maxHandshakes, timeoutMs: 10_000, clock });
   }
 
   /** The client's side of TLS on a connection that has been told to proceed. */
@@ -307,6 +307,43 @@ describe('server/streams/tcp-connection', () => {
       await Promise.all([started, once(secured, 'secureConnect')]);
       connection.write('<a/>');
       expect(await read(secured, 4)).to.equal('<a/>');
+    });
+
+    describe('where others have their turn', () => {
+      let handshakes: TlsHandshakes;
+      let first: Socket;
+
+      beforeEach(async () => {
+        handshakes = tls(systemClock, 1);
+        const { client, connection } = await pair(handshakes);
+        first = client;
+        connection.startTls().catch(() => undefined);
+      });
+
+      it('does the handshake of a client that was told to proceed and has begun, when its turn comes', async () => {
+        const { client, socket, connection, listener } = await pair(handshakes);
+        connection.write(PROCEED);
+        const started = connection.startTls();
+        expect(await read(client, PROCEED.length)).to.equal(PROCEED);
+        const encrypted = encrypt(client);
+        while (socket.readableLength === 0) await new Promise(setImmediate);
+        expect([handshakes.running, handshakes.waiting]).to.deep.equal([1, 1]);
+        first.destroy();
+        const [secured] = await Promise.all([encrypted, started]);
+        secured.write('<a/>');
+        await listener.until(() => listener.text === '<a/>');
+      });
+
+      it('rejects when the client has begun and closed its side', async () => {
+        const { client, socket, connection, listener } = await pair(handshakes);
+        const started = connection.startTls().catch((reason: unknown) => reason);
+        client.end(Buffer.from([0x16, 0x03, 0x01])); // the beginning of a record
+        while (socket.readableLength === 0) await new Promise(setImmediate);
+        first.destroy();
+        expect(await started).to.be.an('error');
+        await listener.until(() => listener.closes.length > 0);
+        expect([handshakes.running, handshakes.waiting]).to.deep.equal([0, 0]);
+      });
     });
 
     it('rejects when the client says nothing and closes its side', async () => {
