@@ -6,6 +6,7 @@ import type { Faults } from './faults.ts';
 import type { Log } from './log.ts';
 import type { RunningServer } from './server.ts';
 import { posthornVersion } from './version.ts';
+import { keepAllocationYoung } from './young-generation.ts';
 
 /** How long an orderly end may take that a defect has made necessary. */
 const LAST_STOP_MS = 15_000;
@@ -17,6 +18,7 @@ process.exitCode = await runCommandLine(process.argv, { version: posthornVersion
  * person who starts it wants to know goes to standard output, the log to standard error.
  */
 async function runServer(config: Config): Promise<void> {
+  keepAllocationYoung();
   // Only here: the other commands answer at once without the server's code.
   const [
     { startServer },
