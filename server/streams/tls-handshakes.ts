@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket, type SecureContext } from 'node:tls';
 
 import type { Clock } from '../clock.ts';
-import { noteEndPoint } from '../sasl/channel-bindings.ts';
+import { noteEndPoint, type EndPoint } from '../sasl/channel-bindings.ts';
 import { networkOf } from '../sasl/network.ts';
 import { readInPieces } from './tls-buffers.ts';
 import type { TlsContexts } from './tls-context.ts';
@@ -204,7 +204,7 @@ export class TlsHandshakes {
         const succeed = (): void => {
           cancelTimeout();
           socket.removeListener('end', leave);
-          noteEndPoint(upper, contexts.endPointOf?.(shown));
+          noteEndPoint(upper, endPointOf(contexts, upper, shown, fallbackDomain));
           upper.removeListener('close', fail).removeListener('end', leave);
           upper.removeListener('error', failed).removeListener('_tlsError', failed);
           upper.on('error', ignore).on('_tlsError', breakOff);
@@ -223,6 +223,19 @@ export class TlsHandshakes {
 /** What a client is answered by ALPN; undefined refuses it (RFC 7301 3.2). */
 function chooserOf(ours: readonly string[]): (offer: { protocols: readonly string[] }) => string | undefined {
   return ({ protocols }) => ours.find((protocol) => protocols.includes(protocol));
+}
+
+/** RFC 5929 4.1: of a resumed session the certificate is that of its first handshake, and nobody is asked for a context. */
+function endPointOf(
+  contexts: TlsHandshakesOptions['contexts'],
+  socket: TLSSocket,
+  shown: SecureContext,
+  fallbackDomain: string | undefined,
+): EndPoint | undefined {
+  if (!socket.isSessionReused() || contexts.isChosenByName === false) return contexts.endPointOf?.(shown);
+  // With TLS 1.2 OpenSSL no longer tells what the client named. Better no binding than one that makes a login fail.
+  if (socket.getProtocol() !== 'TLSv1.3' && fallbackDomain === undefined) return { binding: undefined };
+  return contexts.endPointOf?.(contexts.contextFor(socket.servername, fallbackDomain));
 }
 
 /** Errors end in `close`, where they are told. */

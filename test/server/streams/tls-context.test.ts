@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -20,6 +20,7 @@ import { connect, TLSSocket, type ConnectionOptions } from 'node:tls';
 
 import { ensureCertificates } from '../../../certs/make-certs.ts';
 import { OPTIONS } from '../../../config/options.ts';
+import { systemClock } from '../../../server/clock.ts';
 import { securityOf } from '../../../server/sasl/channel-bindings.ts';
 import { CertificateError } from '../../../server/streams/certificate-file.ts';
 import { ALPN_CLIENT, TlsContexts, type TlsOptions } from '../../../server/streams/tls-context.ts';
@@ -275,6 +276,43 @@ describe('server/streams/tls-context', () => {
       const later = await dial(port, { ...options, session });
       expect(later.isSessionReused()).to.equal(false);
       expect(later.getPeerCertificate().raw.equals(first.getPeerCertificate().raw)).to.equal(false);
+    });
+
+    it('binds a resumed session to no other certificate than its first handshake has shown (RFC 5929 4.1)', async () => {
+      const handshakes = new TlsHandshakes({
+        contexts: both(),
+        maxHandshakes: 4,
+        timeoutMs: 10_000,
+        clock: systemClock,
+      });
+      const bindings: unknown[] = [];
+      const server = createServer({ pauseOnConnect: true }, (plain) => {
+        sockets.push(plain);
+        void handshakes.secure({ socket: plain }).then((socket) => {
+          bindings.push(securityOf(socket).tlsServerEndPoint?.toString('hex'));
+          socket.write('<a/>');
+        });
+      });
+      servers.push(server);
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const expected = createHash('sha256')
+        .update(new X509Certificate(readFileSync(pem('montague.example'))).raw)
+        .digest('hex');
+      for (const [version, whenResumed] of [
+        ['TLSv1.3', expected],
+        ['TLSv1.2', undefined], // by OpenSSL nobody can know which it was
+      ] as const) {
+        const options = { servername: 'montague.example', minVersion: version, maxVersion: version };
+        const first = connect({ host: '127.0.0.1', port, ca, ...options });
+        sockets.push(first);
+        const [[session]] = await Promise.all([once(first, 'session') as Promise<[Buffer]>, once(first, 'data')]);
+        const again = await dial(port, { ...options, session });
+        await once(again, 'data');
+        expect([first.isSessionReused(), again.isSessionReused()], version).to.deep.equal([false, true]);
+        expect(bindings.splice(0), version).to.deep.equal([expected, whenResumed]);
+      }
     });
 
     it('resumes in one process what another began, where both have the same ticket keys', async () => {
