@@ -82,8 +82,8 @@ function contestOf(peer: Peer, { visit, scale, directory, certificate, serverCor
   };
 }
 
-function roundsOf({ isLong = false }: Row, { rounds, scale }: Visit): number {
-  return rounds ?? (isLong ? scale.longRounds : scale.rounds);
+function roundsOf(row: Row, { rounds, scale }: Visit): number {
+  return rounds ?? row.rounds?.(scale) ?? scale.rounds;
 }
 
 /** Rows that may share started servers. */

@@ -85,9 +85,9 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
 }
 
 function roundsText(rounds: number | undefined, scale: Scale): string {
-  const long = rounds ?? scale.longRounds;
-  const installed = scale.isWithInstalled ? '; servers as installed: one round' : '';
-  return `${rounds ?? scale.rounds} rounds (storms, latency and memory: ${long}${installed})`;
+  if (rounds !== undefined) return `${rounds} rounds`;
+  const installed = scale.isWithInstalled ? '; servers as installed: one' : '';
+  return `${scale.rounds} rounds (storms and latency: ${scale.longRounds}; memory: ${scale.memoryRounds}${installed})`;
 }
 
 /** A load average above which a measurement is not believed. */

@@ -39,8 +39,8 @@ export interface Row {
   readonly setting: Setting;
   /** Whether it needs a server that has done nothing before, in each round. */
   readonly isFresh: boolean;
-  /** Whether it takes so long, and varies so little, that fewer rounds have to do. */
-  readonly isLong?: boolean;
+  /** How many rounds have to do where it takes long; the scale's own number unless given. */
+  rounds?(scale: Scale): number;
   figures(scale: Scale): readonly Figure[];
   goals(scale: Scale): readonly Goal[];
   /** Accounts it needs. */

@@ -7,8 +7,10 @@ export interface Scale {
   readonly meaning: string;
   /** How often each server has its turn, unless somebody asks for another number. */
   readonly rounds: number;
-  /** The same for rows that take long. */
+  /** The same for storms and latency, which take longer. */
   readonly longRounds: number;
+  /** The same for memory, which takes longest and varies least. */
+  readonly memoryRounds: number;
   /** Whether the peers are measured as installed too, in the first round. */
   readonly isWithInstalled: boolean;
   /** The rows that belong to it; all without. */
@@ -42,6 +44,7 @@ export const FULL: Scale = {
   meaning: 'every row at its full size',
   rounds: 5,
   longRounds: 3,
+  memoryRounds: 2,
   isWithInstalled: true,
   warmUpSeconds: 3,
   seconds: 5,
@@ -66,6 +69,7 @@ export const BUDGET: Scale = {
     'growing connections with Posthorn alone, which that budget holds against itself; another Node.js in some rows',
   rounds: 5,
   longRounds: 2,
+  memoryRounds: 1,
   isWithInstalled: false,
   rows: [
     ...['chat-8', 'chat-1', 'chat-tls', 'history-process', 'history-sync', 'active', 'latency', 'login-plaintext'],
@@ -85,6 +89,7 @@ export const QUICK: Scale = {
   meaning: 'some rows, all smaller than the budgets ask for, peers tuned only: goals are shown for orientation',
   rounds: 1,
   longRounds: 1,
+  memoryRounds: 1,
   isWithInstalled: false,
   rows: [
     ...['chat-8', 'chat-tls', 'history-process', 'latency', 'login-plaintext', 'login-tls', 'idle-plaintext'],

@@ -40,7 +40,7 @@ function memoryRow(id: string, how: string, security: Security, goals: (key: str
     note: 'bound, roster asked, presence sent; growth of the resident set over a fresh server, settled, nothing forced',
     setting: HISTORY_OFF,
     isFresh: true,
-    isLong: true,
+    rounds: ({ memoryRounds }) => memoryRounds,
     users: ({ idle }) => Math.max(...idle),
     figures: ({ idle }) =>
       idle.map((count) => ({ key: keyOf(count), label: `kB each at ${count}`, better: 'less' as const })),

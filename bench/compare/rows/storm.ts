@@ -19,7 +19,7 @@ function stormRow(id: string, how: string, security: Security, goals: readonly G
     note: 'all connections are reset and opened again at once; back: bound, roster asked, own presence returned; TLS in full',
     setting: HISTORY_OFF,
     isFresh: false,
-    isLong: true,
+    rounds: ({ longRounds }) => longRounds,
     users: ({ storm }) => storm,
     figures: ({ storm }) => [
       { key: 'seconds', label: `s until ${storm} are back`, better: 'less' },
