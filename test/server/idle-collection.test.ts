@@ -10,19 +10,23 @@ describe('collecting garbage while idle', () => {
   let collection: IdleCollection;
   let activeMs: number;
   let usedBytes: number;
+  let heldBytes: number;
   let collected: number;
 
   beforeEach(() => {
     clock = new ManualClock();
     activeMs = 0;
     usedBytes = 40 * MB;
+    heldBytes = 0;
     collected = 0;
     const look = {
       activeMs: () => activeMs,
       usedBytes: () => usedBytes,
+      heldBytes: () => heldBytes,
       collect: () => {
         collected++;
         usedBytes = 20 * MB;
+        activeMs += 300;
       },
     };
     collection = new IdleCollection({ clock, log: silentLog, look });
@@ -55,6 +59,39 @@ describe('collecting garbage while idle', () => {
     expect(collected).to.equal(1);
     usedBytes = 30 * MB;
     pass(60, 0);
+    expect(collected).to.equal(2);
+  });
+
+  it('collects once more at once where the first time has left much room between what lives', () => {
+    heldBytes = 31 * MB;
+    pass(5, 0);
+    expect(collected).to.equal(1);
+    pass(1, 0);
+    expect(collected).to.equal(2);
+    pass(60, 0);
+    expect(collected).to.equal(2);
+    usedBytes = 40 * MB;
+    pass(60, 0);
+    expect(collected).to.equal(4);
+  });
+
+  it('knows a first time from a second one although it was busy between', () => {
+    heldBytes = 31 * MB;
+    pass(5, 0);
+    usedBytes = 40 * MB;
+    pass(60, 0.1);
+    expect(collected).to.equal(1);
+    pass(6, 0);
+    expect(collected).to.equal(3);
+  });
+
+  it('waits with that until the server is idle again', () => {
+    heldBytes = 31 * MB;
+    pass(5, 0);
+    pass(3, 0.1);
+    pass(4, 0);
+    expect(collected).to.equal(1);
+    pass(1, 0);
     expect(collected).to.equal(2);
   });
 
