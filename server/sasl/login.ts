@@ -1,7 +1,8 @@
+import { createHmac } from 'node:crypto';
+
 import { Jid, JidError, tryParseJid } from '../../stanzas/jid.ts';
 import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
 import type { FailureThrottle } from './failure-throttle.ts';
-import { hmacOf } from './hmac.ts';
 import type { AccountShape, KeyShapes } from './key-shapes.ts';
 import { PasswordWorkRefused, type PasswordWork } from './password-work.ts';
 import { SaslError } from './sasl-error.ts';
@@ -148,7 +149,7 @@ export class Login {
 
   /** 64 bytes that only the server can know. */
   #secretOf(purpose: string): Buffer {
-    return hmacOf('sha512', this.#context.secret, `${purpose}\0${this.bareJid}`);
+    return createHmac('sha512', this.#context.secret).update(`${purpose}\0${this.bareJid}`, 'utf8').digest();
   }
 }
 

@@ -1,8 +1,7 @@
-import { hash as hashOf } from 'node:crypto';
+import { createHmac, hash as hashOf } from 'node:crypto';
 
 import { enforceOpaqueString } from '../../stanzas/precis.ts';
 import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
-import { hmacOf } from './hmac.ts';
 import { MAX_PASSWORD_BYTES } from './password-forms.ts';
 import { derivePbkdf2, type PasswordWork } from './password-work.ts';
 
@@ -27,7 +26,7 @@ export const SALT_BYTES = 16;
 
 /** HMAC() of RFC 5802 2.2. */
 export function hmac(hash: ScramHash, key: Uint8Array, text: string): Buffer {
-  return hmacOf(HASHES[hash].digest, key, text);
+  return createHmac(HASHES[hash].digest, key).update(text, 'utf8').digest();
 }
 
 /** H() of RFC 5802 2.2. */
