@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { labelOf, type Peer, type Setting } from '../peers/peer.ts';
 
@@ -13,9 +13,11 @@ export interface Circumstances {
   readonly servers: readonly { readonly label: string; readonly version: string; readonly configuration: string }[];
   readonly serverCore: number;
   readonly loadCore: number;
-  /** Load average of the minute before: what else the machine was busy with. */
+  /** Cores that were busy in the second before: with what else the machine is busy. */
   readonly busyBefore: number;
 }
+
+const OBSERVED_MS = 1000;
 
 /** Describes this machine and the servers. */
 export function circumstancesOf(
@@ -33,7 +35,7 @@ export function circumstancesOf(
       version: peer.version() ?? 'not installed',
       configuration: peer.configuration,
     })),
-    busyBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10,
+    busyBefore: Math.round(busyCores() * 10) / 10,
     ...cores,
   };
 }
@@ -42,6 +44,20 @@ export function circumstancesOf(
 export function durabilities(peers: readonly Peer[], setting: Setting): string {
   const texts = new Map(peers.map((peer) => [peer.name, peer.durabilityOf(setting)]));
   return [...texts].map(([name, text]) => `${name}: ${text}`).join('; ');
+}
+
+/** How many cores are busy, over a second; a load average would still show what ended a minute ago. */
+function busyCores(): number {
+  const sum = (): { busyMs: number; idleMs: number } => {
+    const times = cpus().map((core) => core.times);
+    const idleMs = times.reduce((total, { idle }) => total + idle, 0);
+    return { busyMs: times.reduce((total, { user, nice, sys, irq }) => total + user + nice + sys + irq, 0), idleMs };
+  };
+  const before = sum();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OBSERVED_MS);
+  const after = sum();
+  const busyMs = after.busyMs - before.busyMs;
+  return (cpus().length * busyMs) / (busyMs + after.idleMs - before.idleMs);
 }
 
 function commitOf(): string {

@@ -85,7 +85,7 @@ async function main(): Promise<void> {
   } else {
     const { date, machine, servers } = circumstances;
     const head = [
-      `${date}, ${machine}, load before ${busyBefore}`,
+      `${date}, ${machine}, busy cores before ${busyBefore}`,
       ...servers.map(({ label, version }) => `${label}: ${version}`),
     ];
     const texts = rows.map((row) => rowText(row, results, scale));
@@ -94,7 +94,7 @@ async function main(): Promise<void> {
   }
   if (chosen.page) writePage({ rows, results, scale, rounds, circumstances, peers });
   if (busyBefore > 0.5)
-    say(`the machine was busy with other things (load ${busyBefore}): do not rely on these figures`);
+    say(`the machine was busy with other things (${busyBefore} cores): do not rely on these figures`);
   if (rows.some((row) => failuresOf(row, results).length > 0)) process.exitCode = 1;
 }
 

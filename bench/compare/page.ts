@@ -69,7 +69,7 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
     `Measured ${date} at ${commit} on ${machine}; server on core ${serverCore}, load generator on core ${loadCore}.`,
     `Medians of ${roundsText(rounds, scale)}; a ratio is the median of those of the rounds. Run: ${scale.meaning}.`,
     ...(busyBefore > BUSY
-      ? [`**The machine was busy with other things (load ${busyBefore}): not to be relied on.**`]
+      ? [`**The machine was busy with other things (${busyBefore} cores): not to be relied on.**`]
       : []),
     '',
     '| server | version | configuration |',
@@ -90,7 +90,7 @@ function roundsText(rounds: number | undefined, scale: Scale): string {
   return `${scale.rounds} rounds (storms and latency: ${scale.longRounds}; memory: ${scale.memoryRounds}${installed})`;
 }
 
-/** A load average above which a measurement is not believed. */
+/** Busy cores above which a measurement is not believed. */
 const BUSY = 0.5;
 
 function rowSection(row: Row, { results, scale }: PageOptions): string {
