@@ -27,8 +27,8 @@ export type LevelDatabase = ClassicLevel<Uint8Array, Uint8Array>;
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 const TABLE_BYTES = WRITE_BUFFER_BYTES / 2;
 /**
- * What LevelDB compresses, and hands to the system, in one piece. Four times its default: writing tables takes a third of the
- * system calls, and a message with history a tenth less processor time; a page of an archive is several blocks anyway.
+ * What LevelDB compresses, and hands to the system, in one piece. Four times its default: a message with history takes 0.4 system
+ * calls for writing in place of 1, and LevelDB alone 11.4 µs in place of 12.1; a page of an archive is several blocks anyway.
  */
 const BLOCK_BYTES = 16 * 1024;
 /** What opening after a failure may write (recovered tables, a manifest), with as much again to go on with. */
