@@ -115,7 +115,7 @@ function peersOf(guard: ProcessGuard, { server, node, otherNode }: Arguments, sc
       : [posthornPeer(guard, { node: otherNode, variant: nodeText(majorOf(otherNode)) })]),
     prosodyPeer(guard, 'tuned'),
     ejabberdPeer(guard, 'tuned'),
-    ...(scale.isWithInstalled ? [prosodyPeer(guard, 'installed'), ejabberdPeer(guard, 'installed')] : []),
+    ...(scale.installedRows.length > 0 ? [prosodyPeer(guard, 'installed'), ejabberdPeer(guard, 'installed')] : []),
   ].filter(({ name }) => server.length === 0 || server.includes(name));
   const missing = peers.filter((peer) => peer.version() === undefined).map(({ name }) => name);
   if (missing.includes('posthorn')) fail('Posthorn is not built: npm run build');

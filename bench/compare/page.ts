@@ -8,7 +8,7 @@ import { durabilities, type Circumstances } from './machine.ts';
 import { verdicts, type Results } from './results.ts';
 import { HISTORY_PROCESS, HISTORY_SYNC, type Row } from './row.ts';
 import type { Scale } from './scale.ts';
-import { failuresOf, markOf, numberText } from './text-report.ts';
+import { failuresOf, markOf, numberText, readings } from './text-report.ts';
 
 /** Options of writePage. */
 export interface PageOptions {
@@ -68,9 +68,8 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
   return [
     `Measured ${date} at ${commit} on ${machine}; server on core ${serverCore}, load generator on core ${loadCore}.`,
     `Medians of ${roundsText(rounds, scale)}; a ratio is the median of those of the rounds. Run: ${scale.meaning}.`,
-    ...(busyBefore > BUSY
-      ? [`**The machine was busy with other things (${busyBefore} cores): not to be relied on.**`]
-      : []),
+    `In the second before the run other things kept ${numberText(busyBefore)} cores busy; during it that was not measured.`,
+    ...(busyBefore > BUSY ? ['**The machine was busy with other things: not to be relied on.**'] : []),
     '',
     '| server | version | configuration |',
     '| --- | --- | --- |',
@@ -86,8 +85,8 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
 
 function roundsText(rounds: number | undefined, scale: Scale): string {
   if (rounds !== undefined) return `${rounds} rounds`;
-  const installed = scale.isWithInstalled ? '; servers as installed: one' : '';
-  return `${scale.rounds} rounds (storms and latency: ${scale.longRounds}; memory: ${scale.memoryRounds}${installed})`;
+  const installed = scale.installedRows.length > 0 ? '; peers as installed: one' : '';
+  return `${scale.rounds} rounds (storms, rosters, archives: ${scale.longRounds}; memory: ${scale.memoryRounds}${installed})`;
 }
 
 /** Busy cores above which a measurement is not believed. */
@@ -108,6 +107,7 @@ function rowSection(row: Row, { results, scale }: PageOptions): string {
     }),
     '',
     ...verdicts(row, results, scale).map(({ text, isMet }) => `- ${markOf(isMet)}: ${text}`),
+    ...readings(row, results, scale).map((text) => `- ${text}`),
     ...failuresOf(row, results).map((text) => `- failed: ${text}`),
     '',
   ].join('\n');

@@ -115,7 +115,7 @@ function verdictOf(goal: Goal, row: Row, results: Results, scale: Scale): Verdic
 }
 
 /** How many times better one value is than another. */
-function betterBy({ better }: Figure, ours = NaN, theirs = NaN): number {
+export function betterBy({ better }: Figure, ours = NaN, theirs = NaN): number {
   return better === 'less' ? theirs / ours : ours / theirs;
 }
 

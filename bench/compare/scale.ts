@@ -7,12 +7,12 @@ export interface Scale {
   readonly meaning: string;
   /** How often each server has its turn, unless somebody asks for another number. */
   readonly rounds: number;
-  /** The same for storms and latency, which take longer. */
+  /** The same for storms, rosters and archives, which take longer. */
   readonly longRounds: number;
   /** The same for memory, which takes longest and varies least. */
   readonly memoryRounds: number;
-  /** Whether the peers are measured as installed too, in the first round. */
-  readonly isWithInstalled: boolean;
+  /** Rows in whose first round the peers are measured as installed too. */
+  readonly installedRows: readonly string[];
   /** The rows that belong to it; all without. */
   readonly rows?: readonly string[];
   /** Rows that only Posthorn does, because their goal holds it against itself. */
@@ -41,22 +41,23 @@ export interface Scale {
 
 export const FULL: Scale = {
   name: 'full',
-  meaning: 'every row at its full size',
-  rounds: 5,
-  longRounds: 3,
-  memoryRounds: 2,
-  isWithInstalled: true,
-  warmUpSeconds: 3,
-  seconds: 5,
+  meaning: 'every row; peers as installed and another Node.js in some of them',
+  rounds: 3,
+  longRounds: 2,
+  memoryRounds: 1,
+  installedRows: ['chat-8', 'history-process', 'login-plaintext', 'login-tls', 'idle-tls', 'start-up'],
+  variantRows: ['chat-8', 'history-process', 'login-plaintext', 'login-tls', 'idle-plaintext', 'idle-tls', 'start-up'],
+  warmUpSeconds: 1,
+  seconds: 3,
   active: [100, 1000, 10_000],
   idle: [5000, 18_000],
-  settleSeconds: 15,
-  logins: 3000,
+  settleSeconds: 10,
+  logins: 1500,
   storm: 5000,
   away: 200,
   messagesEach: 100,
   contacts: [10, 100, 500],
-  archived: [0, 20_000, 100_000],
+  archived: [0, 10_000, 50_000],
   fillSeconds: 120,
 };
 
@@ -65,23 +66,15 @@ export const BUDGET: Scale = {
   ...FULL,
   name: 'budget',
   meaning:
-    'the rows that have a budget, in less than half an hour: peers tuned only; idle connections at 18 000 alone; shorter loads, ' +
-    'fewer logins, less time to settle; growing connections with Posthorn alone, which that budget holds against itself; another Node.js in some rows',
-  rounds: 3,
-  longRounds: 2,
-  memoryRounds: 1,
-  isWithInstalled: false,
+    'the rows that have a budget, in less than half an hour: peers tuned only; idle connections at 18 000 alone; ' +
+    'growing connections with Posthorn alone, which that budget holds against itself; another Node.js in some rows',
+  installedRows: [],
   rows: [
     ...['chat-8', 'chat-1', 'chat-tls', 'history-process', 'history-sync', 'active', 'latency', 'login-plaintext'],
     ...['login-tls', 'idle-plaintext', 'idle-tls', 'storm-plaintext', 'storm-tls', 'start-up'],
   ],
   posthornOnly: ['active'],
-  variantRows: ['chat-8', 'history-process', 'login-plaintext', 'login-tls', 'idle-plaintext', 'idle-tls', 'start-up'],
-  warmUpSeconds: 1,
-  seconds: 3,
   idle: [18_000],
-  settleSeconds: 8,
-  logins: 1500,
 };
 
 /** To see where things stand, in under three minutes for all three servers. */
@@ -91,7 +84,7 @@ export const QUICK: Scale = {
   rounds: 1,
   longRounds: 1,
   memoryRounds: 1,
-  isWithInstalled: false,
+  installedRows: [],
   rows: [
     ...['chat-8', 'chat-tls', 'history-process', 'latency', 'login-plaintext', 'login-tls', 'idle-plaintext'],
     ...['storm-plaintext', 'rosters'],
@@ -119,6 +112,6 @@ export function isMeasured(
 ): boolean {
   if (variant !== undefined) return scale.variantRows?.includes(row.id) ?? true;
   // What an installation does without tuning is worth knowing, not worth more rounds.
-  if (tuning === 'installed' && round > 0) return false;
+  if (tuning === 'installed') return round === 0 && scale.installedRows.includes(row.id);
   return name === 'posthorn' || scale.posthornOnly?.includes(row.id) !== true;
 }

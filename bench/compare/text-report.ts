@@ -1,4 +1,4 @@
-import { verdicts, type Results } from './results.ts';
+import { betterBy, verdicts, type Results } from './results.ts';
 import { settingText } from '../peers/features.ts';
 import type { Row } from './row.ts';
 import type { Scale } from './scale.ts';
@@ -28,9 +28,28 @@ export function rowText(row: Row, results: Results, scale: Scale): string {
     `${row.id}: ${row.title}`,
     ...lines.map((line) => `  ${line}`),
     ...verdicts(row, results, scale).map(({ text, isMet }) => `  ${markOf(isMet)} ${text}`),
+    ...readings(row, results, scale).map((text) => `  ${text}`),
     ...failuresOf(row, results).map((text) => `  FAILED ${text}`),
     `  (${row.note}; ${settingText(row.setting)})`,
   ].join('\n');
+}
+
+/**
+ * How Posthorn compares with each peer in a row that has no goal against them, figure by figure, at the median of the rounds:
+ * where a peer wins has to be as plain as where it loses.
+ */
+export function readings(row: Row, results: Results, scale: Scale): readonly string[] {
+  if (row.goals(scale).some(({ kind }) => kind === 'ratio')) return [];
+  const peers = results.labels(row).filter((label) => results.rows.get(row.id)?.servers[label]?.name !== 'posthorn');
+  return row.figures(scale).flatMap((figure) => {
+    if (figure.isAside === true) return [];
+    const texts = peers.flatMap((label) => {
+      const times = results.ratio(row, label, (ours, theirs) => betterBy(figure, ours[figure.key], theirs[figure.key]));
+      if (times === undefined || !Number.isFinite(times) || times <= 0) return [];
+      return [`${numberText(Math.max(times, 1 / times))} times ${times < 1 ? 'worse' : 'better'} than ${label}`];
+    });
+    return texts.length === 0 ? [] : [`${figure.label}: ${texts.join(', ')}`];
+  });
 }
 
 /** How a verdict is shown. */

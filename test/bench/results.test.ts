@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { Results, verdicts } from '../../bench/compare/results.ts';
 import { HISTORY_OFF, type Goal, type Row } from '../../bench/compare/row.ts';
 import { FULL } from '../../bench/compare/scale.ts';
+import { readings } from '../../bench/compare/text-report.ts';
 import type { Peer, ServerName, Tuning } from '../../bench/peers/peer.ts';
 
 function peer(name: ServerName, tuning: Tuning = 'tuned'): Peer {
@@ -96,6 +97,21 @@ describe('the results of a comparison', () => {
     const results = new Results();
     results.add(row, peer('posthorn'), 0, { cost: 10, speed: 5 });
     expect(met(row, results)).to.deep.equal([true, false, true, false]);
+  });
+
+  it('read out how each peer compares where no goal says so, but for what was not measured', () => {
+    const results = new Results();
+    const row = rowWith({ kind: 'limit', figure: 'cost', atMost: 1 });
+    results.add(row, peer('posthorn'), 0, { cost: 1, speed: 1 });
+    results.add(row, { ...peer('posthorn'), variant: 'Node.js 24' }, 0, { cost: 1, speed: 1 });
+    results.add(row, peer('prosody'), 0, { cost: 3, speed: 4 });
+    results.add(row, peer('ejabberd'), 0, { cost: 0.5 });
+    expect(readings(row, results, FULL)).to.deep.equal([
+      'cost: 3 times better than prosody, 2 times worse than ejabberd',
+      'speed: 4 times worse than prosody',
+    ]);
+    const held = rowWith({ kind: 'ratio', figure: 'cost', server: 'prosody', times: 2 });
+    expect(readings(held, results, FULL)).to.deep.equal([]);
   });
 
   it('claim nothing where a server failed', () => {

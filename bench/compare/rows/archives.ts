@@ -18,6 +18,7 @@ export const ARCHIVE_ROWS: readonly Row[] = [
       'the two, 8 in flight; -: the server did not archive that many in the time it had',
     setting: HISTORY_PROCESS,
     isFresh: true,
+    rounds: ({ longRounds }) => longRounds,
     users: () => 2,
     figures: ({ archived }) =>
       archived.flatMap((count) => [

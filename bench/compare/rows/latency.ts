@@ -13,7 +13,6 @@ export const LATENCY_ROWS: readonly Row[] = [
     note: 'open loop: counted from the time at which each message was due',
     setting: HISTORY_SYNC,
     isFresh: false,
-    rounds: ({ longRounds }) => longRounds,
     users: () => PAIRS * 2,
     figures: () => [
       { key: 'p50Ms', label: 'p50 ms', better: 'less' },

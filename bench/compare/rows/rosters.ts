@@ -13,6 +13,7 @@ export const ROSTER_ROWS: readonly Row[] = [
     note: 'all contacts are mutual and online: each gets the presence, and is waited for; one user, 30 times in turn',
     setting: HISTORY_OFF,
     isFresh: true, // it leaves rosters that are not empty
+    rounds: ({ longRounds }) => longRounds,
     users: ({ contacts }) => 1 + Math.max(...contacts),
     figures: ({ contacts }) => [
       ...contacts.map((count) => ({
