@@ -78,7 +78,7 @@ function apiFor(host: ModuleHost): ModuleApi {
     feature: (namespace, targets) => features.addFeature(namespace, targets),
     identity: (identity, targets) => features.addIdentity(identity, targets),
     discoExtension: (form) => features.addExtension(form),
-    streamFeature: (feature) => void host.streamFeatures.push(feature),
+    streamFeature: (feature) => void host.streamFeatures.push(typeof feature === 'function' ? feature : () => feature),
     bindFeature: (feature) => host.bindFeatures.add(feature),
     bindMetadata: (metadata) => host.bindFeatures.addMetadata(metadata),
     screen: {

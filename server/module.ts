@@ -65,8 +65,11 @@ export interface ModuleApi {
   readonly identity: (identity: Identity, targets: readonly DiscoTarget[]) => void;
   /** A data form in the server's disco#info (XEP-0128). */
   readonly discoExtension: (form: () => Element | undefined) => void;
-  /** Announces a feature on authenticated streams before a resource is bound (RFC 6120 4.3.2). */
-  readonly streamFeature: (feature: () => Element) => void;
+  /**
+   * Announces a feature on authenticated streams before a resource is bound (RFC 6120 4.3.2); one that may change is asked
+   * for each time, and the same element means that it has not.
+   */
+  readonly streamFeature: (feature: Element | (() => Element)) => void;
   /** Lets a client switch something on while it binds (XEP-0386): `<enable xmlns='urn:xmpp:carbons:2'/>`, for instance. */
   readonly bindFeature: (feature: BindFeature) => void;
   /** Describes what a client that binds finds in its account (XEP-0386), for instance the ends of its archive. */

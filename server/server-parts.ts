@@ -73,7 +73,12 @@ export async function streamContext(
     resourceSecret: await storage.serverKeys.secret('resources', 32),
     logins: new LoginQueue({ limits: config.c2s, clock, log, random: random.fraction }),
     sasl: {
-      accounts: { credentials: (bare) => storage.accounts.get(bare) },
+      accounts: {
+        credentials: (bare) => {
+          const known = storage.accounts.known(bare);
+          return known === undefined ? storage.accounts.get(bare) : known.record;
+        },
+      },
       throttle,
       work: new PasswordWork({ maxRunning: sasl.passwordWorkRunning, maxWaiting: sasl.passwordWorkWaiting }),
       secret: await storage.serverKeys.secret('unknown-user-salt', 32),

@@ -1,4 +1,3 @@
-import { BoundedCache } from '../stanzas/bounded-cache.ts';
 import type { StorageAccess } from './access.ts';
 import { decodeAccount, encodeAccount } from './account-record.ts';
 import type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
@@ -17,6 +16,7 @@ import {
 } from './keys.ts';
 import { nextKey, pagesOf } from './ordered-store.ts';
 import type { Range, Write } from './ordered-store.ts';
+import { RecentAccounts, type Found } from './recent-accounts.ts';
 
 export type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
 
@@ -47,31 +47,23 @@ export class AccountUnknownError extends Error {
 const PAGE_ENTRIES = 200;
 const IMPORT_ENTRIES = 200;
 const REMOVAL_ENTRIES = 1000;
-/** Accounts kept as they were read, absent ones among them, for who logs in again: some 2 MB. */
-const RECENT_ACCOUNTS = 2048;
-/** Strangers choose the names: longer ones are read each time. */
-const RECENT_JID_LENGTH = 128;
-
-/** What a read has found. */
-interface Found {
-  readonly record: AccountRecord | undefined;
-}
-
 /** The accounts of the server by bare JID. Everything rejects with StoreError where the store fails. */
 export class Accounts {
   readonly #access: StorageAccess;
   /** Changes run one after the other: each looks before it writes. */
   #lastChange: Promise<unknown> = Promise.resolve();
-  /**
-   * A read of LevelDB is a round trip through the thread pool: 30 µs of each login. Whether there is such an account makes
-   * no difference to what is kept, so that the time of an answer tells a stranger nothing about it.
-   */
-  #recent = new BoundedCache<string, Found>(RECENT_ACCOUNTS);
+  /** For who logs in again: a read of LevelDB is a round trip through the thread pool, 30 µs of each login. */
+  #recent = new RecentAccounts();
   /** Changes that have begun or wait. */
   #changing = 0;
 
   constructor(access: StorageAccess) {
     this.#access = access;
+  }
+
+  /** What a read would find, where it is known without one. */
+  known(jid: string): Found | undefined {
+    return this.#recent.get(jid);
   }
 
   async get(jid: string): Promise<AccountRecord | undefined> {
@@ -80,12 +72,11 @@ export class Accounts {
     if (known !== undefined) return known.record;
     const key = textKey('accounts', jid);
     const [value] = await this.#access.store.getMany([key]);
-    const record = value === undefined ? undefined : decodeAccount(key, value);
     // A store that has refused a batch may yet take back what it holds, until it has written another.
     const isCertain = this.#changing === 0 && this.#access.commit.lastFailure === undefined;
     // Into what was there when the read began: a change since has replaced it.
-    if (isCertain && jid.length <= RECENT_JID_LENGTH) recent.set(jid, { record });
-    return record;
+    if (isCertain) return recent.set(jid, key, value).record;
+    return value === undefined ? undefined : decodeAccount(key, value);
   }
 
   /** Rejects with AccountExistsError if there is an account of that name, disabled or not. */
@@ -246,11 +237,11 @@ export class Accounts {
 
   #change<Result>(change: () => Promise<Result>): Promise<Result> {
     this.#changing++;
-    this.#recent = new BoundedCache(RECENT_ACCOUNTS);
+    this.#recent = new RecentAccounts();
     const changed = this.#lastChange.then(change);
     const ended = (): void => {
       this.#changing--;
-      this.#recent = new BoundedCache(RECENT_ACCOUNTS); // for reads that began meanwhile: they may have been too early
+      this.#recent = new RecentAccounts(); // for reads that began meanwhile: they may have been too early
     };
     this.#lastChange = changed.then(ended, ended);
     return changed;

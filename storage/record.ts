@@ -68,19 +68,19 @@ export class RecordReader {
   }
 
   byte(): number {
-    return this.#take(1)[0] ?? 0;
+    return this.#value[this.#pass(1)] ?? 0;
   }
 
   number(): number {
-    const bytes = this.#take(NUMBER_BYTES);
-    const value = bytes.readUInt32BE(0) * 0x1_0000_0000 + bytes.readUInt32BE(4);
+    const start = this.#pass(NUMBER_BYTES);
+    const value = this.#value.readUInt32BE(start) * 0x1_0000_0000 + this.#value.readUInt32BE(start + 4);
     if (!Number.isSafeInteger(value)) throw this.corrupt('a number is too great');
     return value;
   }
 
   /** A number of 32 bits, not negative. */
   word(): number {
-    return this.#take(4).readUInt32BE(0);
+    return this.#value.readUInt32BE(this.#pass(4));
   }
 
   /** Whether fields are left. */
@@ -90,12 +90,17 @@ export class RecordReader {
 
   /** The bytes, copied. */
   bytes(): Uint8Array {
-    return new Uint8Array(this.#take(this.#take(LENGTH_BYTES).readUInt32BE(0)));
+    const length = this.#length();
+    const start = this.#pass(length);
+    const bytes = new Uint8Array(length);
+    const value = this.#value;
+    for (let index = 0; index < length; index++) bytes[index] = value[start + index]!;
+    return bytes;
   }
 
   text(): string {
     try {
-      return decoder.decode(this.#take(this.#take(LENGTH_BYTES).readUInt32BE(0)));
+      return decoder.decode(this.#field());
     } catch (error) {
       if (error instanceof StoreError) throw error;
       throw this.corrupt('a text is not UTF-8');
@@ -104,7 +109,7 @@ export class RecordReader {
 
   /** A byte string (stanzas/byte-string.ts). */
   byteString(): string {
-    return this.#take(this.#take(LENGTH_BYTES).readUInt32BE(0)).toString('latin1');
+    return this.#field().toString('latin1');
   }
 
   /** Nothing may follow the last field. */
@@ -116,10 +121,22 @@ export class RecordReader {
     return new StoreError('corrupt', `cannot read ${describeKey(this.#key)}: ${why}`);
   }
 
-  #take(length: number): Buffer {
+  /** The bytes of a field that begins with its length. */
+  #field(): Buffer {
+    const length = this.#length();
+    const start = this.#pass(length);
+    return this.#value.subarray(start, start + length);
+  }
+
+  #length(): number {
+    return this.#value.readUInt32BE(this.#pass(LENGTH_BYTES));
+  }
+
+  /** Goes past so many bytes; returns where they begin. */
+  #pass(length: number): number {
     const start = this.#offset;
     if (start + length > this.#value.length) throw this.corrupt('it ends too early');
     this.#offset = start + length;
-    return this.#value.subarray(start, this.#offset);
+    return start;
   }
 }

@@ -10,7 +10,7 @@ export const clientState = defineModule({
   name: 'client-state',
   implements: [{ xep: 352, version: '1.0.0' }],
   setup({ elementSent, streamFeature, bindFeature, on, config }) {
-    streamFeature(() => element('csi', NS.CLIENT_STATE));
+    streamFeature(element('csi', NS.CLIENT_STATE));
     const changeClientState = (session: Session, name: string): void => {
       if (name === 'active') becomeActive(session);
       // A client that acknowledges is given a bounded queue anyway, so what waits here counts against the same bound.

@@ -25,7 +25,7 @@ export const roster = defineModule({
   needs: { rosters: Rosters, pushes: RosterPushes, privileges: Privileges },
   setup({ iq, on, config, streamFeature, route, deliverTo }, { rosters, pushes, privileges }) {
     const limits = config.roster;
-    streamFeature(() => element('ver', NS.ROSTER_VERSIONING));
+    streamFeature(element('ver', NS.ROSTER_VERSIONING));
     on.accountLoaded((account) => rosters.load(account));
 
     // RFC 6121 2.2

@@ -7,7 +7,7 @@ export const session = defineModule({
   name: 'session',
   implements: [{ rfc: 6121, section: '1.4' }],
   setup({ iq, streamFeature }) {
-    streamFeature(() => element('session', NS.SESSION, {}, element('optional', NS.SESSION)));
+    streamFeature(element('session', NS.SESSION, {}, element('optional', NS.SESSION)));
     // Clients address it to nobody, or to the server as RFC 3921 shows it.
     for (const target of [iq.self, iq.server]) {
       target.set(NS.SESSION, 'session', function acceptSession() {

@@ -23,7 +23,7 @@ export const subscriptions = defineModule({
   implements: [{ rfc: 6121, section: '3' }],
   needs: { rosters: Rosters, pushes: RosterPushes },
   setup({ presence, config, streamFeature, route, deliverTo }, { rosters, pushes }) {
-    streamFeature(() => element('sub', NS.PRE_APPROVAL)); // 3.4
+    streamFeature(element('sub', NS.PRE_APPROVAL)); // 3.4
 
     presence.sent('subscribe', function requestSubscription(stanza, session) {
       return send('subscribe', stanza, session);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Clock } from '../clock.ts';
+import type { Eventual } from '../eventual.ts';
 import { FailureRecords, type FailureRecord } from './failure-records.ts';
 import { networkOf } from './network.ts';
 
@@ -72,7 +73,7 @@ export class FailureThrottle {
    * connections guess no faster than one.
    * @returns false when the turn is too far away: the attempt is to be refused unjudged
    */
-  async admit(address: string, account: string): Promise<boolean> {
+  admit(address: string, account: string): Eventual<boolean> {
     const now = this.#clock.monotonic();
     const network = networkOf(address);
     const pair = this.#pairs.find(pairKey(network, account), now);
@@ -90,8 +91,7 @@ export class FailureThrottle {
     if (turn > now && this.#waiting >= this.#maxWaiting) return false;
     if (pair !== undefined) pair.nextAttemptAt = turn + pairDelayMs;
     if (neighbours !== undefined) neighbours.nextAttemptAt = turn + addressDelayMs;
-    await this.#wait(turn - now);
-    return true;
+    return this.#wait(turn - now).then(() => true);
   }
 
   /** Counts a failure, then waits as long as its answer is to be held back. */

@@ -1,4 +1,5 @@
 import { tryParseJid } from '../../stanzas/jid.ts';
+import { whenThere, type Eventual } from '../eventual.ts';
 import { decodeBase64 } from './base64.ts';
 import {
   hashedTokenMechanisms,
@@ -75,7 +76,7 @@ export interface HandshakeFailure {
 }
 
 /** A handshake under way: takes the client's next message. */
-type Handshake = (message: Buffer) => Promise<Turn>;
+type Handshake = (message: Buffer) => Eventual<Turn>;
 
 /** Longest base 64 of one message; the longest honest one has three localparts of 1023 bytes. */
 const MAX_CONTENT = 8192;
@@ -143,14 +144,15 @@ export class Handshakes {
    * Takes the client's next message.
    * @throws SaslError, or anything else that is our own trouble
    */
-  async advance(message: Buffer): Promise<Turn> {
+  advance(message: Buffer): Eventual<Turn> {
     if (this.#handshake === undefined) throw new Error('no handshake is under way');
-    const turn = await this.#handshake(message);
-    if (!('challenge' in turn)) {
-      await turn.login.confirm();
-      this.forget();
-    }
-    return turn;
+    return whenThere(this.#handshake(message), (turn) => {
+      if ('challenge' in turn) return turn;
+      return whenThere(turn.login.confirm(), () => {
+        this.forget();
+        return turn;
+      });
+    });
   }
 
   /** Counts what is no attempt but must not be free either: nothing that can be sent for ever is. */
@@ -206,13 +208,17 @@ export class Handshakes {
       downgradeHash: this.offer.downgradeHash(hash),
     });
     let login: Login | undefined;
-    return async (message) => {
-      if (login === undefined) {
+    return (message) => {
+      const claimed = login;
+      if (claimed === undefined) {
         const { username, authzid } = exchange.start(message);
-        login = await this.#claim(username, authzid);
-        return { challenge: exchange.challenge(login.keys(hash)) };
+        return whenThere(this.#claim(username, authzid), (found) => {
+          login = found;
+          return { challenge: exchange.challenge(found.keys(hash)) };
+        });
       }
-      return { login, mechanism: name, additional: await login.judge(hash, () => exchange.judge(message)) };
+      const judged = claimed.judge(hash, () => exchange.judge(message));
+      return whenThere(judged, (additional) => ({ login: claimed, mechanism: name, additional }));
     };
   }
 
@@ -234,7 +240,7 @@ export class Handshakes {
     };
   }
 
-  async #claim(username: string, authzid: string | undefined): Promise<Login> {
+  #claim(username: string, authzid: string | undefined): Eventual<Login> {
     this.#account = `${username}@${this.#context.domain}`;
     // XEP-0388, "Non-Empty Authorization Strings"
     const isNamed = this.#claimed !== undefined && authzid !== undefined && authzid !== '';

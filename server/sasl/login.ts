@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 
 import { Jid, JidError, tryParseJid } from '../../stanzas/jid.ts';
 import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
+import { whenThere, type Eventual } from '../eventual.ts';
 import type { FailureThrottle } from './failure-throttle.ts';
 import type { AccountShape, KeyShapes } from './key-shapes.ts';
 import { PasswordWorkRefused, type PasswordWork } from './password-work.ts';
@@ -17,7 +18,7 @@ export interface StoredCredentials {
 /** Where keys come from: the accounts, as far as SASL may see them. */
 export interface CredentialSource {
   /** The keys of a prepared bare JID; undefined when there is no such account. */
-  credentials(bareJid: string): Promise<StoredCredentials | undefined>;
+  credentials(bareJid: string): Eventual<StoredCredentials | undefined>;
 }
 
 /** What a login is checked against. */
@@ -65,14 +66,15 @@ export class Login {
    * @param authzid may only name the user itself (RFC 6120 6.3.8); '' is none (RFC 6120 6.6)
    * @throws SaslError invalid-authzid, which depends on nothing that the server keeps
    */
-  static async claim(context: LoginContext, username: string, authzid: string | undefined): Promise<Login> {
+  static claim(context: LoginContext, username: string, authzid: string | undefined): Eventual<Login> {
     const jid = prepare(username, context.domain);
     if (authzid !== undefined && authzid !== '') {
       // a full JID is not equal to the bare one either
       if (jid === undefined || tryParseJid(authzid)?.equals(jid) !== true) throw new SaslError('invalid-authzid');
     }
     if (jid === undefined) return new Login(context, username, undefined);
-    return new Login(context, jid.local, await context.accounts.credentials(jid.bare));
+    const { local } = jid;
+    return whenThere(context.accounts.credentials(jid.bare), (found) => new Login(context, local, found));
   }
 
   /** The account's keys for this hash, or decoys that are the same every time and belong to no password. */
@@ -98,15 +100,22 @@ export class Login {
    * @param check what the mechanism found; undefined is wrong
    * @throws SaslError not-authorized, account-disabled (only after a correct password), temporary-auth-failure
    */
-  async judge<T>(hash: ScramHash | undefined, check: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  judge<T>(hash: ScramHash | undefined, check: () => Eventual<T | undefined>): Eventual<T> {
     const { throttle, address } = this.#context;
-    if (!(await throttle.admit(address, this.bareJid))) throw new SaslError('temporary-auth-failure');
-    const result = await this.#unlessRefused(check);
+    return whenThere(throttle.admit(address, this.bareJid), (isAdmitted) => {
+      if (!isAdmitted) throw new SaslError('temporary-auth-failure');
+      return whenThere(unlessRefused(check()), (result) => this.#answer(hash, result));
+    });
+  }
+
+  #answer<T>(hash: ScramHash | undefined, result: T | undefined): Eventual<T> {
+    const { throttle, address } = this.#context;
     const found = this.#found;
     const isKnown = found !== undefined && (hash === undefined || found.credentials[hash] !== undefined);
     if (result === undefined || !isKnown) {
-      await throttle.failed(address, this.bareJid);
-      throw new SaslError('not-authorized');
+      return throttle.failed(address, this.bareJid).then(() => {
+        throw new SaslError('not-authorized');
+      });
     }
     throttle.succeeded(address, this.bareJid);
     if (found.disabled) throw new SaslError('account-disabled');
@@ -118,19 +127,11 @@ export class Login {
    * the account disabled, and whoever did that was told that nobody is left who came in by the old one.
    * @throws SaslError not-authorized, account-disabled
    */
-  async confirm(): Promise<void> {
-    const now = await this.#context.accounts.credentials(this.bareJid);
-    if (now === undefined || !isSameLogin(this.credentials, now.credentials)) throw new SaslError('not-authorized');
-    if (now.disabled) throw new SaslError('account-disabled');
-  }
-
-  async #unlessRefused<T>(check: () => T | Promise<T>): Promise<T> {
-    try {
-      return await check();
-    } catch (error) {
-      if (error instanceof PasswordWorkRefused) throw new SaslError('temporary-auth-failure');
-      throw error;
-    }
+  confirm(): Eventual<void> {
+    return whenThere(this.#context.accounts.credentials(this.bareJid), (now) => {
+      if (now === undefined || !isSameLogin(this.credentials, now.credentials)) throw new SaslError('not-authorized');
+      if (now.disabled) throw new SaslError('account-disabled');
+    });
   }
 
   /** Its keys share their bytes: judge refuses them whatever the proof, and only the salt is ever seen. */
@@ -151,6 +152,14 @@ export class Login {
   #secretOf(purpose: string): Buffer {
     return createHmac('sha512', this.#context.secret).update(`${purpose}\0${this.bareJid}`, 'utf8').digest();
   }
+}
+
+/** Work with passwords is refused only later, by a promise. */
+function unlessRefused<T>(result: Eventual<T>): Eventual<T> {
+  if (!(result instanceof Promise)) return result;
+  return result.catch((error: unknown) => {
+    throw error instanceof PasswordWorkRefused ? new SaslError('temporary-auth-failure') : error;
+  });
 }
 
 /** Whether the password is still the one it was earlier; keys for a further hash may have come since (XEP-0480). */

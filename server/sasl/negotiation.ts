@@ -1,6 +1,7 @@
 import { textValue } from '../../stanzas/byte-string.ts';
 import { otherAttribute, type Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
+import { whenThere, type Eventual } from '../eventual.ts';
 import { decodeMessage, Handshakes, type HandshakeFailure, type SaslContext } from './handshakes.ts';
 import { SaslError } from './sasl-error.ts';
 
@@ -36,22 +37,35 @@ export class SaslNegotiation {
 
   /**
    * Takes a first-level element of the SASL namespace. One at a time: the next only when the step before has resolved,
-   * which a throttled failure does late. Never rejects for what a client sends.
+   * which a throttled failure does late. Neither throws nor rejects for what a client sends.
    */
-  async receive(frame: Frame): Promise<SaslStep> {
+  receive(frame: Frame): Eventual<SaslStep> {
     if (this.#busy) throw new Error('a SASL step is still under way');
+    try {
+      const step = this.#step(frame);
+      return step instanceof Promise ? this.#whenDone(step) : step;
+    } catch (error) {
+      return this.#failure(error);
+    }
+  }
+
+  async #whenDone(step: Promise<SaslStep>): Promise<SaslStep> {
     this.#busy = true;
     try {
-      return await this.#step(frame);
+      return await step;
     } catch (error) {
-      const failure = this.#handshakes.fail(error);
-      return { kind: 'failure', reply: failure.error.toBytes(), ...failure };
+      return this.#failure(error);
     } finally {
       this.#busy = false;
     }
   }
 
-  async #step(frame: Frame): Promise<SaslStep> {
+  #failure(error: unknown): SaslStep {
+    const failure = this.#handshakes.fail(error);
+    return { kind: 'failure', reply: failure.error.toBytes(), ...failure };
+  }
+
+  #step(frame: Frame): Eventual<SaslStep> {
     const handshakes = this.#handshakes;
     if (frame.namespace !== NS.SASL) throw this.#outOfPlace();
     switch (frame.name) {
@@ -73,12 +87,13 @@ export class SaslNegotiation {
     }
   }
 
-  async #advance(message: Buffer): Promise<SaslStep> {
-    const turn = await this.#handshakes.advance(message);
-    if ('challenge' in turn) return { kind: 'challenge', reply: element('challenge', turn.challenge) };
-    const { login, mechanism, additional } = turn;
-    // RFC 6120 6.3.10: additional data travels with success
-    return { kind: 'success', reply: element('success', additional), username: login.username, mechanism };
+  #advance(message: Buffer): Eventual<SaslStep> {
+    return whenThere(this.#handshakes.advance(message), (turn) => {
+      if ('challenge' in turn) return { kind: 'challenge', reply: element('challenge', turn.challenge) };
+      const { login, mechanism, additional } = turn;
+      // RFC 6120 6.3.10: additional data travels with success
+      return { kind: 'success', reply: element('success', additional), username: login.username, mechanism };
+    });
   }
 
   #outOfPlace(): SaslError {

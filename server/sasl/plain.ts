@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 
 import { PrecisError } from '../../stanzas/precis.ts';
 import type { ScramHash, ScramKeys } from '../../storage/accounts.ts';
+import type { Eventual } from '../eventual.ts';
 import type { Login } from './login.ts';
 import { MAX_PASSWORD_BYTES, passwordForms } from './password-forms.ts';
 import type { PasswordWork } from './password-work.ts';
@@ -35,7 +36,7 @@ export function parsePlain(message: Buffer): PlainMessage {
  * @returns true, or undefined for a wrong password
  * @throws SaslError not-authorized, temporary-auth-failure, account-disabled
  */
-export function checkPassword(login: Login, password: string, work: PasswordWork): Promise<true> {
+export function checkPassword(login: Login, password: string, work: PasswordWork): Eventual<true> {
   const hash = SCRAM_HASHES.find((name) => login.has(name)) ?? 'SHA-1';
   return login.judge(hash, async () => {
     const keys = login.keys(hash);

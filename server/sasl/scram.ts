@@ -116,7 +116,9 @@ export class ScramExchange {
 }
 
 function exclusiveOr(left: Buffer, right: Buffer): Buffer {
-  return Buffer.from(left.map((byte, index) => byte ^ right[index]!));
+  const result = Buffer.allocUnsafe(left.length);
+  for (let index = 0; index < left.length; index++) result[index] = left[index]! ^ right[index]!;
+  return result;
 }
 
 function equal(left: Uint8Array, right: Uint8Array): boolean {

@@ -4,6 +4,7 @@ import { NS } from '../../stanzas/namespaces.ts';
 import { Scanner, scanDocument, type ScannerSink } from '../../stanzas/scanner.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
+import type { Eventual } from '../eventual.ts';
 import type { InboundLedger } from '../routing/receipt.ts';
 import type { Session, SessionStream } from '../routing/session.ts';
 import { acceptStanza } from './client-stanza.ts';
@@ -228,8 +229,8 @@ export class ClientStream implements ConnectionListener, IntakeOwner, ScannerSin
     this.#scanner.setLimits(this.negotiation.limits);
   }
 
-  /** Takes no further element until the promise settles; what it rejects with ends the stream. */
-  waitFor(work: Promise<void>): void {
+  /** Takes no further element until the work is done; what it rejects with ends the stream. */
+  waitFor(work: Eventual<void>): void {
     this.#intake.waitFor(work);
   }
 

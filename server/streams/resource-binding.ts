@@ -5,6 +5,7 @@ import { NS } from '../../stanzas/namespaces.ts';
 import { Stanza } from '../../stanzas/stanza.ts';
 import { StanzaError } from '../../stanzas/stanza-error.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
+import type { Eventual } from '../eventual.ts';
 import type { Account } from '../routing/account.ts';
 import { Session } from '../routing/session.ts';
 import { clientStanzaKind } from './client-stanza.ts';
@@ -48,11 +49,15 @@ function isForUs({ negotiation: { domain }, context }: ClientStream, bare: strin
   }
 }
 
-async function bind(stream: ClientStream, bare: Jid, request: Stanza): Promise<void> {
+function bind(stream: ClientStream, bare: Jid, request: Stanza): Eventual<void> {
+  const account = stream.context.table.account(bare);
+  if (account.state === 'loading') return account.loaded.then(() => bindTo(account, stream, request));
+  bindTo(account, stream, request);
+}
+
+function bindTo(account: Account, stream: ClientStream, request: Stanza): void {
   const { context } = stream;
   try {
-    const account = context.table.account(bare);
-    await account.loaded;
     checkUsable(account);
     if (!stream.isNegotiating) return; // closed meanwhile: a session would never end
     const jid = chooseResource(stream, account, request);

@@ -1,6 +1,8 @@
 import type { Frame } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
+import { whenThere, type Eventual } from '../eventual.ts';
+import type { SaslStep } from '../sasl/negotiation.ts';
 import type { ClientStream } from './client-stream.ts';
 import { authenticateWithin } from './inline-authentication.ts';
 import { noteFailure, noteLogin } from './login-outcome.ts';
@@ -51,16 +53,21 @@ async function startTls(stream: ClientStream): Promise<void> {
   }
 }
 
-async function authenticate(stream: ClientStream, profiles: SaslProfiles, frame: Frame): Promise<void> {
-  const { negotiation } = stream;
-  const { logins } = stream.context;
-  const { sasl } = profiles;
-  if (frame.name === 'auth') {
-    profiles.loginBeganMs = stream.context.clock.monotonic();
-    await logins.enter('full', stream.remoteAddress);
-  }
+function authenticate(stream: ClientStream, profiles: SaslProfiles, frame: Frame): Eventual<void> {
+  if (frame.name !== 'auth') return goOn(stream, profiles, frame);
+  const { logins, clock } = stream.context;
+  profiles.loginBeganMs = clock.monotonic();
+  const turn = logins.enter('full', stream.remoteAddress);
+  return turn === undefined ? goOn(stream, profiles, frame) : turn.then(() => goOn(stream, profiles, frame));
+}
+
+function goOn(stream: ClientStream, profiles: SaslProfiles, frame: Frame): Eventual<void> {
   if (stream.isOver) return;
-  const step = await sasl.receive(frame);
+  return whenThere(profiles.sasl.receive(frame), (step) => answer(stream, profiles, step));
+}
+
+function answer(stream: ClientStream, profiles: SaslProfiles, step: SaslStep): void {
+  const { negotiation } = stream;
   if (!stream.isNegotiating) return;
   if (step.kind === 'success') {
     const authenticated = `${step.username}@${negotiation.domain ?? ''}`;

@@ -1,3 +1,4 @@
+import type { Eventual } from '../eventual.ts';
 import type { InboundLedger } from '../routing/receipt.ts';
 import type { Connection } from './connection.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -75,8 +76,10 @@ export class StreamIntake {
     });
   }
 
-  /** Takes no further element until the promise settles; what it rejects with ends the stream. */
-  waitFor(work: Promise<void>): void {
+  /** Takes no further element until the work is done; what it rejects with ends the stream. */
+  waitFor(work: Eventual<void>): void {
+    // Nobody has to wait: reading need not pause either.
+    if (!(work instanceof Promise)) return;
     this.#isBusy = true;
     work.then(
       () => {

@@ -1,4 +1,5 @@
 import { attributeBytes, toByteString } from '../../stanzas/byte-string.ts';
+import type { Element } from '../../stanzas/element.ts';
 import type { StreamHeader } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { StreamError } from '../../stanzas/stream-error.ts';
@@ -110,6 +111,15 @@ export function headerBytes(
     : `<?xml version='1.0'?><stream:stream xmlns='${NS.CLIENT}' xmlns:stream='${NS.STREAMS}' ${attributes}>`;
 }
 
+/** Features as they were written last: they hardly ever change. */
+const written = new WeakMap<Element, string>();
+
+function bytesOf(feature: Element): string {
+  let bytes = written.get(feature);
+  if (bytes === undefined) written.set(feature, (bytes = feature.toBytes(NS.CLIENT)));
+  return bytes;
+}
+
 /**
  * What may be negotiated now (RFC 6120 4.3.2), a byte string.
  * @param sasl undefined once the client is authenticated
@@ -128,7 +138,7 @@ export function featuresBytes(
   if (sasl === undefined) {
     if (session === undefined) features += `<bind xmlns='${NS.BIND}'/>`;
     if (session?.isAcknowledging !== true) features += `<sm xmlns='${NS.STREAM_MANAGEMENT}'/>`;
-    for (const feature of context.streamFeatures) features += feature().toBytes(NS.CLIENT);
+    for (const feature of context.streamFeatures) features += bytesOf(feature());
     features += limits;
   } else if (canStartTls && !c2s.allowPlaintextAuthentication) {
     features = `<starttls xmlns='${NS.TLS}'><required/></starttls>`; // RFC 6120 5.3.1: nothing else beside it

@@ -54,6 +54,18 @@ describe('accounts that were read lately', () => {
     expect(await accounts.get(ROMEO)).to.equal(undefined);
   });
 
+  it('are read once, though thousands come in turn', async () => {
+    const jids = Array.from({ length: 5000 }, (_, number) => `user-${number}@capulet.example`);
+    await accounts.createMany(jids.slice(0, 4000).map((jid) => ({ jid, record })));
+    const found = (): Promise<unknown[]> => Promise.all(jids.map((jid) => accounts.get(jid)));
+    const first = await found();
+    let again: unknown;
+    expect(await readsOf(async () => (again = await found()))).to.equal(0);
+    expect(again).to.deep.equal(first);
+    expect(accounts.known(jids[0]!)).to.deep.equal({ record });
+    expect(accounts.known(jids[4999]!)).to.deep.equal({ record: undefined });
+  });
+
   it('are read again after every change', async () => {
     await accounts.get(JULIET);
     await accounts.get(ROMEO);

@@ -69,7 +69,9 @@ async function attempt(
 ): Promise<string | number> {
   const before = clock.remaining.length;
   let outcome: string | undefined;
-  void throttle.admit(address, account).then((admitted) => (outcome = admitted ? 'judged' : 'refused'));
+  void Promise.resolve(throttle.admit(address, account)).then(
+    (admitted) => (outcome = admitted ? 'judged' : 'refused'),
+  );
   await settle();
   return outcome ?? clock.remaining[before] ?? NaN;
 }
