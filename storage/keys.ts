@@ -91,6 +91,9 @@ const POSITION_TABLES: ReadonlySet<Table> = new Set(['log', 'removals', 'sendKey
 const SHARD_AND_TABLE_LENGTH = 3;
 const POSITION_LENGTH = 8;
 const END_OF_OWNER = 0x00;
+const MAX_LENT_LENGTH = 256;
+/** By length. */
+const lentKeys: Buffer[] = [];
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -131,6 +134,15 @@ export function textKey(table: Table, owner: string, rest = ''): Key {
 /** The key of a position in an owner's part of a table. Throws RangeError for what is no safe positive integer or 0. */
 export function positionKey(table: Table, owner: string, position: number): Key {
   const key = ownerPrefix(table, owner, POSITION_LENGTH);
+  writePosition(key, position);
+  return key;
+}
+
+/** The same in the place of the last one of its length that was lent: for who copies it at once. */
+export function lentPositionKey(table: Table, owner: string, position: number): Key {
+  const length = SHARD_AND_TABLE_LENGTH + owner.length + 1 + POSITION_LENGTH;
+  if (length > MAX_LENT_LENGTH) return positionKey(table, owner, position);
+  const key = ownerPrefix(table, owner, POSITION_LENGTH, (lentKeys[length] ??= Buffer.alloc(length)));
   writePosition(key, position);
   return key;
 }
@@ -307,10 +319,14 @@ export function describeKey(key: Key): string {
   }
 }
 
-/** Shard, table, owner and its end; `restLength` more bytes are left to be filled. */
-function ownerPrefix(table: Table, owner: string, restLength: number): Buffer {
+/**
+ * Shard, table, owner and its end; `restLength` more bytes are left to be filled.
+ *
+ * @param given where they are written if the owner is ASCII; of that length
+ */
+function ownerPrefix(table: Table, owner: string, restLength: number, given?: Buffer): Buffer {
   const { length } = owner;
-  const key = Buffer.allocUnsafe(SHARD_AND_TABLE_LENGTH + length + 1 + restLength);
+  const key = given ?? Buffer.allocUnsafe(SHARD_AND_TABLE_LENGTH + length + 1 + restLength);
   let hash = FNV_OFFSET;
   // Nearly every owner is ASCII: written and hashed in one go, half the time of calls into C++.
   for (let index = 0; index < length; index++) {

@@ -1,6 +1,6 @@
-import { describeKey, positionKey, positionKeyLength, restAsPosition } from './keys.ts';
+import { describeKey, lentPositionKey, positionKey, positionKeyLength, restAsPosition } from './keys.ts';
 import { StoreError } from './ordered-store.ts';
-import type { Key } from './ordered-store.ts';
+import type { Entry, Key } from './ordered-store.ts';
 import { shortTextLength, writeShortText } from './short-text.ts';
 
 /** What an account's log says of one message, without the message. */
@@ -47,6 +47,21 @@ const MAX_TEXT_BYTES = 0xffff;
 const ERROR_TAG = /^<message xmlns='jabber:client'(?: (?:to|from|id)='[^']*')* type='error'/;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** A stanza as it is written, one object for both its entries. */
+export interface WrittenStanza {
+  /** As in LogEntry. */
+  readonly bytes: string;
+}
+
+/*
+ * Where what is lent lies: a stanza, and before it the head of its entry. The entries of a message's two sides follow each other
+ * and differ in their heads alone, so that the stanza, which is the longest part, is written once for both.
+ */
+const LENT_HEAD_BYTES = 1024;
+const LENT_STANZA_BYTES = 16 * 1024;
+const lentBytes = Buffer.alloc(LENT_HEAD_BYTES + LENT_STANZA_BYTES);
+let lentStanza: WrittenStanza | undefined;
+
 /**
  * Writes a message in its place. Key and value are made when the store takes them: what waits for its commit survives
  * collections, and the two buffers of every entry were a quarter of what grew old in them.
@@ -56,21 +71,21 @@ export class EntryWrite {
   readonly byteLength: number;
   readonly #owner: string;
   readonly #place: LogPlace;
-  readonly #stanza: string;
-  readonly #contact: string;
+  readonly #stanza: WrittenStanza;
+  /** Of the contact, '' for none. */
+  readonly #resource: string;
 
   /**
    * Throws RangeError for an impossible position, sequence or peer.
    *
-   * @param stanza as in LogEntry
    * @param contact the JID, bare or full, of the chat's other side: the index by contact is made of its resource
    */
-  constructor(owner: string, place: LogPlace, stanza: string, contact: string) {
+  constructor(owner: string, place: LogPlace, stanza: WrittenStanza, contact: string) {
     this.#owner = owner;
     this.#place = place;
     this.#stanza = stanza;
-    this.#contact = contact;
-    this.byteLength = positionKeyLength(owner, place.position) + messageLength(place, stanza, resourceOf(contact));
+    this.#resource = resourceOf(contact);
+    this.byteLength = positionKeyLength(owner, place.position) + messageLength(place, stanza.bytes, this.#resource);
   }
 
   get key(): Key {
@@ -78,7 +93,27 @@ export class EntryWrite {
   }
 
   get value(): Uint8Array {
-    return encodeMessage(this.#place, this.#stanza, resourceOf(this.#contact));
+    return encodeMessage(this.#place, this.#stanza.bytes, this.#resource);
+  }
+
+  lend(): Entry {
+    return [lentPositionKey('log', this.#owner, this.#place.position), this.#lentValue()];
+  }
+
+  #lentValue(): Uint8Array {
+    const stanza = this.#stanza;
+    const { length } = stanza.bytes;
+    const peerLength = shortTextLength(this.#place.peer);
+    const resourceLength = shortTextLength(this.#resource);
+    const headLength = PEER_AT + peerLength + resourceLength;
+    if (headLength > LENT_HEAD_BYTES || length > LENT_STANZA_BYTES) return this.value;
+    if (lentStanza !== stanza) {
+      lentBytes.write(stanza.bytes, LENT_HEAD_BYTES, 'latin1');
+      lentStanza = stanza;
+    }
+    const start = LENT_HEAD_BYTES - headLength;
+    writeHead(lentBytes, start, this.#place, peerLength, this.#resource, resourceLength);
+    return new Uint8Array(lentBytes.buffer, lentBytes.byteOffset + start, headLength + length);
   }
 }
 
@@ -104,21 +139,34 @@ function messageLength({ peer, sequence }: LogPlace, stanza: string, resource: s
   return PEER_AT + peerLength + resourceLength + stanza.length;
 }
 
-function encodeMessage({ flags, peer, sequence }: LogPlace, stanza: string, resource: string): Uint8Array {
-  const peerLength = shortTextLength(peer);
+function encodeMessage(place: LogPlace, stanza: string, resource: string): Uint8Array {
+  const peerLength = shortTextLength(place.peer);
   const resourceLength = shortTextLength(resource);
-  const number = sequence ?? 0;
-  const value = Buffer.allocUnsafe(PEER_AT + peerLength + resourceLength + stanza.length);
-  value[FORMAT_AT] = FORMAT;
-  value[FLAGS_AT] = (flags.archived ? ARCHIVED : 0) | (flags.pending ? PENDING : 0) | (flags.sent ? SENT : 0);
-  value.writeUInt32BE(Math.floor(number / 0x1_0000_0000), SEQUENCE_AT);
-  value.writeUInt32BE(number >>> 0, SEQUENCE_AT + 4);
-  value.writeUInt16BE(peerLength, PEER_LENGTH_AT);
-  value.writeUInt16BE(resourceLength, RESOURCE_LENGTH_AT);
-  writeShortText(value, peer, PEER_AT, peerLength);
-  writeShortText(value, resource, PEER_AT + peerLength, resourceLength);
-  value.write(stanza, PEER_AT + peerLength + resourceLength, 'latin1');
+  const headLength = PEER_AT + peerLength + resourceLength;
+  const value = Buffer.allocUnsafe(headLength + stanza.length);
+  writeHead(value, 0, place, peerLength, resource, resourceLength);
+  value.write(stanza, headLength, 'latin1');
   return value;
+}
+
+/** All that stands before the stanza. */
+function writeHead(
+  bytes: Buffer,
+  at: number,
+  { flags, peer, sequence }: LogPlace,
+  peerLength: number,
+  resource: string,
+  resourceLength: number,
+): void {
+  const number = sequence ?? 0;
+  bytes[at + FORMAT_AT] = FORMAT;
+  bytes[at + FLAGS_AT] = (flags.archived ? ARCHIVED : 0) | (flags.pending ? PENDING : 0) | (flags.sent ? SENT : 0);
+  bytes.writeUInt32BE(Math.floor(number / 0x1_0000_0000), at + SEQUENCE_AT);
+  bytes.writeUInt32BE(number >>> 0, at + SEQUENCE_AT + 4);
+  bytes.writeUInt16BE(peerLength, at + PEER_LENGTH_AT);
+  bytes.writeUInt16BE(resourceLength, at + RESOURCE_LENGTH_AT);
+  writeShortText(bytes, peer, at + PEER_AT, peerLength);
+  writeShortText(bytes, resource, at + PEER_AT + peerLength, resourceLength);
 }
 
 /** The entry of a value. Throws StoreError `corrupt`. */

@@ -1,12 +1,12 @@
 import type { StorageAccess } from './access.ts';
 import { ownerRange, positionKey, positionRange, restAsPosition, textKey } from './keys.ts';
 import { decodeEntry, EntryWrite, flagsOf, isErrorOf, stanzaLengthOf } from './log-entry.ts';
-import type { LogEntry, LogPlace } from './log-entry.ts';
+import type { LogEntry, LogPlace, WrittenStanza } from './log-entry.ts';
 import { pagesOf } from './ordered-store.ts';
 import type { Key, StoreReader, Write } from './ordered-store.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
-export type { LogEntry, LogPlace } from './log-entry.ts';
+export type { LogEntry, LogPlace, WrittenStanza } from './log-entry.ts';
 
 export interface LogPageOptions {
   /** Only entries behind this position. */
@@ -56,17 +56,17 @@ export class MessageLog {
   /**
    * Appends a message in its place. The index by contact learns of it when somebody asks (archive-survey.ts).
    *
-   * @param stanza as in LogEntry
+   * @param stanza the same object for both sides of a message: so it is written once
    * @param contact the JID, bare or full, of the chat's other side as this message has it
    * @throws RangeError for what cannot be written
    */
-  appendWrite(owner: string, place: LogPlace, stanza: string, contact: string): Write {
+  appendWrite(owner: string, place: LogPlace, stanza: WrittenStanza, contact: string): Write {
     return new EntryWrite(owner, place, stanza, contact);
   }
 
   /** The same as a list, where the contact has no resource unless it is given. */
   appendWrites(owner: string, entry: LogEntry, contact = entry.peer): Write[] {
-    return [this.appendWrite(owner, entry, entry.stanza, contact)];
+    return [this.appendWrite(owner, entry, { bytes: entry.stanza }, contact)];
   }
 
   /** Up to `limit` entries, archived or pending or neither: the reader chooses. */

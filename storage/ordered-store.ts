@@ -9,6 +9,8 @@ export type Write =
       readonly value: Uint8Array;
       /** Their length, where they are made only when they are asked for. */
       readonly byteLength?: number;
+      /** The same key and value, good until the next ones are lent: for a store that copies them at once. */
+      lend?(): Entry;
     }
   | { readonly type: 'delete'; readonly key: Key }
   /** Deletes every key from `from` (inclusive) to `to` (exclusive), those put earlier in the same batch included. */

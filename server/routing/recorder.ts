@@ -3,7 +3,7 @@ import type { Jid } from '../../stanzas/jid.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { CommitListener, GroupCommit } from '../../storage/group-commit.ts';
 import type { OmissionReason } from '../../storage/omissions.ts';
-import type { LogPlace, MessageLog } from '../../storage/message-log.ts';
+import type { LogPlace, MessageLog, WrittenStanza } from '../../storage/message-log.ts';
 import type { Write } from '../../storage/ordered-store.ts';
 import { chatKey, occupantChatKey } from '../../storage/sequences.ts';
 import type { Clock } from '../clock.ts';
@@ -36,7 +36,7 @@ export interface Recording {
   other: Write | undefined;
   /** The stanza that was written last, so that it is written once for both sides. */
   stanza: Stanza | undefined;
-  document: string;
+  document: WrittenStanza;
 }
 
 /**
@@ -69,7 +69,7 @@ export class Recorder {
   begin(chat: string | undefined): Recording {
     const sequence = chat === undefined ? undefined : this.#options.sequencer.next(chat);
     const at = Math.floor(this.#options.clock.now() * 1000);
-    return { at, chat, sequence, one: undefined, other: undefined, stanza: undefined, document: '' };
+    return { at, chat, sequence, one: undefined, other: undefined, stanza: undefined, document: NOT_WRITTEN };
   }
 
   /** The message in the log of who receives it; `isOwn` where the account sent it to itself. */
@@ -121,14 +121,14 @@ export class Recorder {
   ): RecordedPlace {
     if (recording.stanza !== stanza) {
       recording.stanza = stanza;
-      recording.document = stanza.toDocument();
+      recording.document = { bytes: stanza.toDocument() };
     }
     const place: RecordedPlace = {
       position,
       flags,
       peer: this.#isOccupant(stanza, contact) ? contact.full : contact.bare,
       sequence: recording.sequence,
-      stanzaBytes: recording.document.length,
+      stanzaBytes: recording.document.bytes.length,
     };
     if (flags.archived) this.#options.counters.archived++;
     if (flags.archived || flags.pending) {
@@ -162,6 +162,7 @@ export class Recorder {
 }
 
 const NOTHING: readonly Write[] = [];
+const NOT_WRITTEN: WrittenStanza = { bytes: '' };
 const RECEIVED = { archived: true, pending: true, sent: false } as const;
 const SENT = { archived: true, pending: false, sent: true } as const;
 const SENT_UNARCHIVED = { archived: false, pending: false, sent: true } as const;

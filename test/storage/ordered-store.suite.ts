@@ -41,6 +41,25 @@ export function orderedStoreSuite(name: string, open: () => Promise<OpenedStore>
       expect([...(bytes ?? [])]).to.deep.equal([...allBytes]);
     });
 
+    it('keeps what it is lent for the time of the call, as it was then', async () => {
+      const [key, value] = [Buffer.alloc(1), Buffer.alloc(300)];
+      const lent = (name: string): Write => ({
+        type: 'put',
+        key: text(name),
+        value: Buffer.alloc(300, name),
+        lend: () => {
+          key.write(name);
+          return [key, value.fill(name)];
+        },
+      });
+      await store.write([lent('a'), put('x', '1'), lent('b'), lent('c')]);
+      key.fill('z');
+      value.fill('z');
+      const page = await store.page(EVERYTHING, 100);
+      expect(page.map(([name]) => words(name)).join('')).to.equal('abcx');
+      for (const [name, held] of page.slice(0, 3)) expect(words(held)).to.equal(words(name).repeat(300));
+    });
+
     it('sorts keys by their bytes, unsigned, a prefix before its continuations', async () => {
       const keys = ['ff', '00', '7f', '80', '0000', '00ff', '01', 'feff'].map((hex) => Buffer.from(hex, 'hex'));
       await store.write(keys.map((key): Write => ({ type: 'put', key, value: key })));
