@@ -84,6 +84,7 @@ export function createCore({ config, storage, clock, log, modules, randomId, arc
     messageLog: storage.log,
     sequencer: new Sequencer(storage.sequences, storage.commit),
     pipeline,
+    archiveIds,
     clock,
     counters,
     history,

@@ -5,6 +5,8 @@ export const ARCHIVE_ID_KEY_BYTES = 16;
 const BLOCK_BYTES = 16;
 const ID_LENGTH = 22;
 const OWNER_AT = 8;
+/** What is made at once, at most. */
+const SHEET_IDS = 256;
 
 /**
  * The ids of archived messages (XEP-0313 3.4, XEP-0359): one AES block over the position and the owner. So an id tells
@@ -12,6 +14,9 @@ const OWNER_AT = 8;
  */
 export class ArchiveIds {
   readonly #block = Buffer.alloc(BLOCK_BYTES);
+  /** What the ids of the sheet that fills are made of. */
+  readonly #blocks = Buffer.alloc(SHEET_IDS * BLOCK_BYTES);
+  #filling: Sheet = { count: 0, ids: undefined };
   readonly #cipher: Cipher;
   readonly #decipher: Decipher;
 
@@ -24,11 +29,30 @@ export class ArchiveIds {
 
   /** @param owner the bare JID whose archive holds the message */
   idOf(owner: string, position: number): string {
-    const block = this.#block;
-    block.writeUInt32BE(Math.floor(position / 0x1_0000_0000), 0);
-    block.writeUInt32BE(position >>> 0, 4);
-    writeOwner(block, owner);
-    return this.#cipher.update(block).toString('base64url');
+    writeBlock(this.#block, 0, owner, position);
+    return this.#cipher.update(this.#block).toString('base64url');
+  }
+
+  /**
+   * The id of a message that is on its way. It is made when the first of those expected meanwhile is asked for, together with
+   * them: a call of the cipher takes 0.9 µs, and 0.2 for each where there are many.
+   */
+  expect(owner: string, position: number): ExpectedId {
+    if (this.#filling.count === SHEET_IDS) this.#make(this.#filling);
+    const sheet = this.#filling;
+    const at = sheet.count++ * BLOCK_BYTES;
+    writeBlock(this.#blocks, at, owner, position);
+    return { sheet, at };
+  }
+
+  expected({ sheet, at }: ExpectedId): string {
+    return (sheet.ids ?? this.#make(sheet)).toString('base64url', at, at + BLOCK_BYTES);
+  }
+
+  /** Of the sheet that fills; another one is begun. */
+  #make(sheet: Sheet): Buffer {
+    this.#filling = { count: 0, ids: undefined };
+    return (sheet.ids = this.#cipher.update(this.#blocks.subarray(0, sheet.count * BLOCK_BYTES)));
   }
 
   /** The position an id stands for; undefined for what is no id of this owner. Whether anything is there is not known. */
@@ -37,15 +61,35 @@ export class ArchiveIds {
     const bytes = Buffer.from(id, 'base64url');
     if (bytes.length !== BLOCK_BYTES || bytes.toString('base64url') !== id) return undefined;
     const block = this.#decipher.update(bytes);
-    writeOwner(this.#block, owner);
+    writeOwner(this.#block, OWNER_AT, owner);
     if (this.#block.compare(block, OWNER_AT, BLOCK_BYTES, OWNER_AT, BLOCK_BYTES) !== 0) return undefined;
     const position = block.readUInt32BE(0) * 0x1_0000_0000 + block.readUInt32BE(4);
     return Number.isSafeInteger(position) ? position : undefined;
   }
 }
 
+/** Ids that are made at once. */
+interface Sheet {
+  count: number;
+  /** Once they are made. */
+  ids: Buffer | undefined;
+}
+
+/** An id that can be asked for, for as long as this is kept. */
+export interface ExpectedId {
+  readonly sheet: Sheet;
+  /** Where it stands on the sheet. */
+  readonly at: number;
+}
+
+function writeBlock(blocks: Buffer, at: number, owner: string, position: number): void {
+  blocks.writeUInt32BE(Math.floor(position / 0x1_0000_0000), at);
+  blocks.writeUInt32BE(position >>> 0, at + 4);
+  writeOwner(blocks, at + OWNER_AT, owner);
+}
+
 /** Two hashes of 32 bits: enough to tell archives apart, since the key keeps anybody from choosing them. */
-function writeOwner(block: Buffer, owner: string): void {
+function writeOwner(block: Buffer, at: number, owner: string): void {
   let first = 0x811c9dc5;
   let second = 0x9e3779b9;
   for (let index = 0; index < owner.length; index++) {
@@ -53,6 +97,6 @@ function writeOwner(block: Buffer, owner: string): void {
     first = Math.imul(first ^ code, 0x01000193);
     second = Math.imul(second + code, 0x85ebca6b) ^ (second >>> 13);
   }
-  block.writeInt32BE(first | 0, OWNER_AT);
-  block.writeInt32BE(second | 0, OWNER_AT + 4);
+  block.writeInt32BE(first | 0, at);
+  block.writeInt32BE(second | 0, at + 4);
 }

@@ -3,7 +3,7 @@ import { stanzaIdBytes } from '../../stanzas/stable-id.ts';
 import type { Stanza } from '../../stanzas/stanza.ts';
 import type { LogPlace } from '../../storage/message-log.ts';
 import type { Account } from './account.ts';
-import type { ArchiveIds } from './archive-ids.ts';
+import type { ArchiveIds, ExpectedId } from './archive-ids.ts';
 
 /** A message that an account receives or sends, with its place in the account's log where it has one. */
 export class LoggedMessage {
@@ -12,13 +12,16 @@ export class LoggedMessage {
   readonly stanza: Stanza;
   readonly entry: LogPlace | undefined;
   readonly #ids: ArchiveIds;
+  readonly #expectedId: ExpectedId | undefined;
   #stamped: Stanza | undefined;
 
-  constructor(account: Account, stanza: Stanza, entry: LogPlace | undefined, ids: ArchiveIds) {
+  /** @param expectedId its id in the archive, where one was expected */
+  constructor(account: Account, stanza: Stanza, entry: LogPlace | undefined, ids: ArchiveIds, expectedId?: ExpectedId) {
     this.account = account;
     this.stanza = stanza;
     this.entry = entry;
     this.#ids = ids;
+    this.#expectedId = expectedId;
   }
 
   /**
@@ -35,7 +38,12 @@ export class LoggedMessage {
     const { sequence, peer, position, flags } = entry;
     const { jid } = account;
     const number = sequence === undefined ? '' : sequenceBytes(jid.domain, peer, sequence);
-    const id = flags.archived ? stanzaIdBytes(jid.bare, this.#ids.idOf(jid.bare, position)) : '';
+    const id = flags.archived ? stanzaIdBytes(jid.bare, this.#idOf(position)) : '';
     return stanza.withContent(`${stanza.content}${number}${id}`);
+  }
+
+  #idOf(position: number): string {
+    const expected = this.#expectedId;
+    return expected === undefined ? this.#ids.idOf(this.account.jid.bare, position) : this.#ids.expected(expected);
   }
 }

@@ -61,7 +61,7 @@ export class MessageDelivery {
       return;
     }
     // A client that is away for a moment has its share in memory; more waits in the log until it is back.
-    const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds);
+    const message = new LoggedMessage(account, stanza, entry, this.#options.archiveIds, entry.archiveId);
     if (fate.kind !== 'deliver' || !fate.to.some(mayTakeMore)) {
       pending.addWaiting(entry.position, size, isError(stanza));
       this.#options.counters.messages.stored++;

@@ -9,6 +9,7 @@ import { chatKey, occupantChatKey } from '../../storage/sequences.ts';
 import type { Clock } from '../clock.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { Account } from './account.ts';
+import type { ArchiveIds, ExpectedId } from './archive-ids.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Sequencer } from './sequencer.ts';
 
@@ -17,6 +18,7 @@ export interface RecorderOptions {
   readonly messageLog: MessageLog;
   readonly sequencer: Sequencer;
   readonly pipeline: Pick<Pipeline, 'archiving'>;
+  readonly archiveIds: ArchiveIds;
   readonly clock: Clock;
   readonly counters: Counters;
   /** Whether anything is archived. */
@@ -46,6 +48,8 @@ export interface Recording {
 export interface RecordedPlace extends LogPlace {
   /** Bytes of the stanza in the log. */
   readonly stanzaBytes: number;
+  /** Its id in the archive, of one that is received and archived. */
+  readonly archiveId: ExpectedId | undefined;
 }
 
 /** Stamps messages and writes them into the logs of their accounts, both sides in one batch. */
@@ -129,6 +133,8 @@ export class Recorder {
       peer: this.#isOccupant(stanza, contact) ? contact.full : contact.bare,
       sequence: recording.sequence,
       stanzaBytes: recording.document.bytes.length,
+      // Who sent it has no use for it, unless other sessions get copies.
+      archiveId: flags === RECEIVED ? this.#options.archiveIds.expect(account.jid.bare, position) : undefined,
     };
     if (flags.archived) this.#options.counters.archived++;
     if (flags.archived || flags.pending) {

@@ -27,6 +27,18 @@ describe('archive ids', () => {
     expect(elsewhere.positionOf(JULIET, one)).to.equal(undefined);
   });
 
+  it('are the same where they were expected, whenever they are asked for', () => {
+    const expected = Array.from({ length: 600 }, (_, position) => ({
+      position,
+      id: ids.expect(JULIET, position),
+      early: position % 100 === 5 ? ids.expected(ids.expect(JULIET, position)) : undefined,
+    }));
+    for (const { position, id, early } of expected.toReversed()) {
+      expect(ids.expected(id)).to.equal(ids.idOf(JULIET, position));
+      if (early !== undefined) expect(early).to.equal(ids.expected(id));
+    }
+  });
+
   it('are nothing else: whatever is no id stands for nothing', () => {
     const id = ids.idOf(JULIET, 42);
     for (const wrong of [
