@@ -1,4 +1,7 @@
+import { toByteString } from '../../stanzas/byte-string.ts';
+
 const CAPACITY = 4096;
+const MAX_UTF8_BYTES = 3;
 const MURMUR_FACTOR = 0x5bd1e995;
 const OTHER_FACTOR = 0x9e3779b1;
 
@@ -18,6 +21,12 @@ export class ContentHash {
     this.#filled = this.#taken = 0;
     this.#first = 0x811c9dc5;
     this.#second = 0x9747b28c;
+  }
+
+  /** A text, as UTF-8. */
+  takeText(text: string): void {
+    if (this.#filled + text.length * MAX_UTF8_BYTES < CAPACITY) this.#filled += this.#bytes.write(text, this.#filled);
+    else this.takeBytes(toByteString(text));
   }
 
   /** A piece of a byte string. */

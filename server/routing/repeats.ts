@@ -1,4 +1,3 @@
-import { toByteString } from '../../stanzas/byte-string.ts';
 import type { Child } from '../../stanzas/frame.ts';
 import { NS } from '../../stanzas/namespaces.ts';
 import { originId } from '../../stanzas/stable-id.ts';
@@ -91,7 +90,7 @@ export class Repeats {
     const header = `${whose}\0${chat}\0${id}\0${stanza.type ?? ''}\0`;
     const hash = this.#hash;
     hash.begin();
-    hash.takeBytes(toByteString(header));
+    hash.takeText(header);
     let taken = 0;
     for (const child of stanza.children) {
       if (!isPassing(child)) continue;

@@ -22,6 +22,19 @@ describe('the hash of a content', () => {
     expect(hashOf([long.slice(0, 4000), long.slice(4000, 4097), long.slice(4097)])).to.deep.equal(hashOf([long]));
   });
 
+  it('is that of its UTF-8 where it comes as text', () => {
+    const hash = new ContentHash();
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('é'.repeat(1400), 'x'.repeat(4096), '\ud800'));
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 4 }), (texts) => {
+        hash.begin();
+        for (const piece of texts) hash.takeText(piece);
+        const bytes = texts.map((piece) => Buffer.from(piece, 'utf8').toString('latin1'));
+        expect(hash.end()).to.deep.equal(hashOf(bytes));
+      }),
+    );
+  });
+
   it('differs where one byte does, at either end or far behind, in both halves', () => {
     const text = 'O Romeo, Romeo! wherefore art thou Romeo? '.repeat(300);
     const { first, second } = hashOf([text]);
