@@ -86,7 +86,7 @@ function circumstancesText({ circumstances, peers, rounds, scale }: PageOptions)
 function roundsText(rounds: number | undefined, scale: Scale): string {
   if (rounds !== undefined) return `${rounds} rounds`;
   const installed = scale.installedRows.length > 0 ? '; peers as installed: one' : '';
-  return `${scale.rounds} rounds (storms, rosters, archives: ${scale.longRounds}; memory: ${scale.memoryRounds}${installed})`;
+  return `${scale.rounds} rounds (storms, rosters: ${scale.longRounds}; memory, archives: ${scale.memoryRounds}${installed})`;
 }
 
 /** Busy cores above which a measurement is not believed. */

@@ -7,9 +7,9 @@ export interface Scale {
   readonly meaning: string;
   /** How often each server has its turn, unless somebody asks for another number. */
   readonly rounds: number;
-  /** The same for storms, rosters and archives, which take longer. */
+  /** The same for storms and rosters, which take longer. */
   readonly longRounds: number;
-  /** The same for memory, which takes longest and varies least. */
+  /** The same for memory and archives, which take longest and vary least. */
   readonly memoryRounds: number;
   /** Rows in whose first round the peers are measured as installed too. */
   readonly installedRows: readonly string[];
@@ -57,8 +57,8 @@ export const FULL: Scale = {
   away: 200,
   messagesEach: 100,
   contacts: [10, 100, 500],
-  archived: [0, 10_000, 50_000],
-  fillSeconds: 120,
+  archived: [1000, 10_000, 50_000],
+  fillSeconds: 80,
 };
 
 /** The budget table in a short quiet time. */
@@ -99,7 +99,7 @@ export const QUICK: Scale = {
   away: 50,
   messagesEach: 50,
   contacts: [10, 50],
-  archived: [0, 1000],
+  archived: [200, 1000],
   fillSeconds: 10,
 };
 
