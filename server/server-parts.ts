@@ -46,9 +46,12 @@ export async function streamContext(
   });
   const policy = { allowPlaintext: config.c2s.allowPlaintextAuthentication, mechanisms: sasl.mechanisms };
   const keyShapes = new KeyShapes(storage.accounts, () => clock.monotonic());
-  await keyShapes.survey().catch((error: unknown) => {
+  try {
+    const corrupt = await keyShapes.survey();
+    if (corrupt > 0) log.warn({ corrupt }, 'records of accounts are corrupt: nobody can log in to those accounts');
+  } catch (error) {
     log.warn({ error: String(error) }, 'accounts cannot be read: who does not exist may look unlike them at login');
-  });
+  }
   return {
     config,
     domains: new Set(config.domains),

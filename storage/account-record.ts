@@ -14,6 +14,15 @@ export interface ScramKeys {
 /** The keys of one password, by hash function; empty for an account nobody can log in to. */
 export type Credentials = { readonly [hash in ScramHash]?: ScramKeys };
 
+/** What shows of SCRAM keys before anybody has proved anything. */
+export interface KeyShape {
+  readonly iterations: number;
+  readonly saltBytes: number;
+}
+
+/** The same for all keys of an account. */
+export type AccountShape = { readonly [hash in ScramHash]?: KeyShape };
+
 export interface AccountRecord {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
@@ -66,6 +75,26 @@ export function decodeAccount(key: Key, value: Uint8Array): AccountRecord {
   }
   reader.end();
   return { createdAt, disabled: flags === DISABLED, credentials };
+}
+
+/** What shows of the keys in a value, without a copy of them. Throws StoreError `corrupt`. */
+export function decodeShape(key: Key, value: Uint8Array): AccountShape {
+  const reader = new RecordReader(key, value, FORMAT);
+  reader.number();
+  const flags = reader.byte();
+  if (flags > DISABLED) throw reader.corrupt(`unknown flags ${flags}`);
+  const shape: { [hash in ScramHash]?: KeyShape } = {};
+  for (let byte = reader.byte(); byte !== 0; byte = reader.byte()) {
+    const hash = HASHES.find((known) => known.byte === byte);
+    if (hash === undefined) throw reader.corrupt(`unknown hash function ${byte}`);
+    const saltBytes = reader.skipBytes();
+    const iterations = reader.number();
+    const hasKeys = reader.skipBytes() === hash.keyLength && reader.skipBytes() === hash.keyLength;
+    if (!hasKeys || saltBytes === 0 || iterations < 1) throw reader.corrupt(`${hash.name}: no such keys`);
+    shape[hash.name] = { iterations, saltBytes };
+  }
+  reader.end();
+  return shape;
 }
 
 function flawOf(keys: ScramKeys, keyLength: number): string | undefined {

@@ -1,6 +1,7 @@
 import type { StorageAccess } from './access.ts';
 import { decodeAccount, encodeAccount } from './account-record.ts';
-import type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
+import type { AccountRecord, AccountShape, Credentials, ScramHash, ScramKeys } from './account-record.ts';
+import { eachShape } from './account-shapes.ts';
 import { encodeRemoval } from './archive-record.ts';
 import {
   deleteOwner,
@@ -18,7 +19,7 @@ import { nextKey, pagesOf } from './ordered-store.ts';
 import type { Range, Write } from './ordered-store.ts';
 import { RecentAccounts, type Found } from './recent-accounts.ts';
 
-export type { AccountRecord, Credentials, ScramHash, ScramKeys } from './account-record.ts';
+export type { AccountRecord, AccountShape, Credentials, ScramHash, ScramKeys } from './account-record.ts';
 
 /** An account and the bare JID it belongs to. */
 export interface Account {
@@ -180,6 +181,11 @@ export class Accounts {
       accounts.push(account);
     }
     return accounts;
+  }
+
+  /** Shows the shapes of the first accounts, in the order of `list`; undefined of an account whose record is corrupt. */
+  eachShape(limit: number, show: (jid: string, shape: AccountShape | undefined) => void): Promise<void> {
+    return eachShape(this.#access.store, limit, show);
   }
 
   async count(domain?: string): Promise<number> {

@@ -98,6 +98,13 @@ export class RecordReader {
     return bytes;
   }
 
+  /** The length of bytes, which are left where they are. */
+  skipBytes(): number {
+    const length = this.#length();
+    this.#pass(length);
+    return length;
+  }
+
   text(): string {
     try {
       return decoder.decode(this.#field());

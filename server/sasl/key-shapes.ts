@@ -1,14 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Account, Credentials, ScramHash } from '../../storage/accounts.ts';
-
-/** What shows of SCRAM keys before anybody has proved anything. */
-export interface KeyShape {
-  readonly iterations: number;
-  readonly saltBytes: number;
-}
-
-/** The same for all keys of an account. */
-export type AccountShape = { readonly [hash in ScramHash]?: KeyShape };
+import type { AccountShape } from '../../storage/accounts.ts';
 
 interface CountedShape {
   readonly shape: AccountShape;
@@ -16,12 +7,11 @@ interface CountedShape {
   count: number;
 }
 
-/** Where accounts are read, page by page. */
+/** Where accounts are read; undefined is the shape of a corrupt one. */
 export interface AccountSource {
-  list(options: { readonly after?: string | undefined; readonly limit: number }): Promise<readonly Account[]>;
+  eachShape(limit: number, show: (jid: string, shape: AccountShape | undefined) => void): Promise<void>;
 }
 
-const PAGE_ACCOUNTS = 200;
 /** They lie in the order of a hash, so the first are a fair sample. */
 const MAX_ACCOUNTS = 10_000;
 /** Of one domain; what is rarer is left out. */
@@ -46,18 +36,20 @@ export class KeyShapes {
     this.#monotonic = monotonic;
   }
 
-  /** Looks at the accounts. Rejects with StoreError, and knows then what it knew before. */
-  async survey(): Promise<void> {
+  /**
+   * Looks at the accounts; resolves to how many it has passed over because their records are corrupt. Rejects with
+   * StoreError, and knows then what it knew before.
+   */
+  async survey(): Promise<number> {
     this.#refreshAt = this.#monotonic() + REFRESH_MS;
     const domains = new Map<string, Map<string, CountedShape>>();
-    let after: string | undefined;
-    for (let looked = 0; looked < MAX_ACCOUNTS; looked += PAGE_ACCOUNTS) {
-      const page = await this.#accounts.list({ after, limit: PAGE_ACCOUNTS });
-      for (const { jid, record } of page) count(domains, jid.slice(jid.indexOf('@') + 1), record.credentials);
-      if (page.length < PAGE_ACCOUNTS) break;
-      after = page.at(-1)?.jid;
-    }
+    let corrupt = 0;
+    await this.#accounts.eachShape(MAX_ACCOUNTS, (jid, shape) => {
+      if (shape === undefined) corrupt++;
+      else count(domains, jid.slice(jid.indexOf('@') + 1), shape);
+    });
     this.#domains = new Map([...domains].map(([domain, shapes]) => [domain, mostFrequent([...shapes.values()])]));
+    return corrupt;
   }
 
   /**
@@ -85,10 +77,7 @@ export class KeyShapes {
   }
 }
 
-function count(domains: Map<string, Map<string, CountedShape>>, domain: string, credentials: Credentials): void {
-  const shape: AccountShape = Object.fromEntries(
-    Object.entries(credentials).map(([hash, { salt, iterations }]) => [hash, { iterations, saltBytes: salt.length }]),
-  );
+function count(domains: Map<string, Map<string, CountedShape>>, domain: string, shape: AccountShape): void {
   const name = JSON.stringify(shape);
   const shapes = domains.get(domain) ?? new Map<string, CountedShape>();
   domains.set(domain, shapes);

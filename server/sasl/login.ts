@@ -1,10 +1,10 @@
 import { createHmac } from 'node:crypto';
 
 import { Jid, JidError, tryParseJid } from '../../stanzas/jid.ts';
-import type { Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
+import type { AccountShape, Credentials, ScramHash, ScramKeys } from '../../storage/accounts.ts';
 import { whenThere, type Eventual } from '../eventual.ts';
 import type { FailureThrottle } from './failure-throttle.ts';
-import type { AccountShape, KeyShapes } from './key-shapes.ts';
+import type { KeyShapes } from './key-shapes.ts';
 import { PasswordWorkRefused, type PasswordWork } from './password-work.ts';
 import { SaslError } from './sasl-error.ts';
 import { HASHES, SALT_BYTES } from './scram-keys.ts';

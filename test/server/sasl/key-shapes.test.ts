@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { KeyShapes } from '../../../server/sasl/key-shapes.ts';
 import type { Credentials } from '../../../storage/accounts.ts';
 import { MemoryStore } from '../../../storage/backends/memory.ts';
+import { textKey } from '../../../storage/keys.ts';
 import { storageOver } from '../../../storage/storage.ts';
 import { ScramClient } from '../../support/scram-client.ts';
 import { StreamStage } from '../../support/stream-stage.ts';
@@ -102,6 +103,17 @@ describe('what shows of keys before a login (RFC 6120 6.5.10)', () => {
       const changed = before.filter((bytes, n) => bytes !== after[n]);
       expect(changed.length / USERS.length).to.be.lessThan(0.02);
       expect(changed.every((bytes) => bytes === 36)).to.equal(true);
+    });
+  });
+
+  it('is that of the others where the record of an account is corrupt', async () => {
+    const store = await storeWith(people('juliet', 20, imported));
+    const key = textKey('accounts', `juliet7@${DOMAIN}`);
+    await store.write([{ type: 'put', key, value: Uint8Array.of(1, 2, 3) }]);
+    const shapes = new KeyShapes(storageOver(store).accounts, () => 0);
+    expect(await shapes.survey()).to.equal(1);
+    expect(shapes.shapeOf(DOMAIN, () => Buffer.alloc(1))).to.deep.equal({
+      'SHA-1': { iterations: 4096, saltBytes: 36 },
     });
   });
 
