@@ -20,6 +20,8 @@ export interface Scale {
   /** Rows that Posthorn does on the other Node.js too, where there is one; all without. */
   readonly variantRows?: readonly string[];
   readonly warmUpSeconds: number;
+  /** The same where the server has just started. */
+  readonly coldWarmUpSeconds: number;
   readonly seconds: number;
   /** Connections of the rows that show growth. */
   readonly active: readonly number[];
@@ -45,9 +47,10 @@ export const FULL: Scale = {
   rounds: 3,
   longRounds: 2,
   memoryRounds: 1,
-  installedRows: ['chat-8', 'history-process', 'login-plaintext', 'login-tls', 'idle-tls', 'start-up'],
+  installedRows: ['chat-8', 'history-process', 'login-plaintext', 'login-tls', 'start-up'],
   variantRows: ['chat-8', 'history-process', 'login-plaintext', 'login-tls', 'idle-plaintext', 'idle-tls', 'start-up'],
   warmUpSeconds: 1,
+  coldWarmUpSeconds: 6,
   seconds: 3,
   active: [100, 1000, 10_000],
   idle: [5000, 18_000],
@@ -90,6 +93,7 @@ export const QUICK: Scale = {
     ...['storm-plaintext', 'rosters'],
   ],
   warmUpSeconds: 0.5,
+  coldWarmUpSeconds: 0.5,
   seconds: 1,
   active: [100, 1000],
   idle: [1000],

@@ -51,7 +51,7 @@ const peer = perf
 const results = await compare({
   rows: [row],
   peers: [peer],
-  scale: { ...QUICK, contacts: FULL.contacts, logins: FULL.logins, warmUpSeconds: 2, seconds },
+  scale: { ...QUICK, contacts: FULL.contacts, logins: FULL.logins, warmUpSeconds: 2, coldWarmUpSeconds: 2, seconds },
   rounds: 1,
   serverCore: Math.min(1, availableParallelism() - 1),
   loadCore: 0,
