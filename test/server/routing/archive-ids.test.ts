@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { ArchiveIds } from '../../../server/routing/archive-ids.ts';
+import { ArchiveIds, type ExpectedId } from '../../../server/routing/archive-ids.ts';
 
 const JULIET = 'juliet@capulet.example';
 
@@ -37,6 +37,45 @@ describe('archive ids', () => {
       expect(ids.expected(id)).to.equal(ids.idOf(JULIET, position));
       if (early !== undefined) expect(early).to.equal(ids.expected(id));
     }
+  });
+
+  // XEP-0313 3.2: an id stays its message's. Clients keep the last they have seen and ask for what is behind it.
+  it('are those that earlier versions have given out', () => {
+    const given: [string, number, string][] = [
+      [JULIET, 1700000000000000, 'NLEUnCsh7S4_voPlc9gxeg'],
+      ['giuliettaè@忍.example', 42, 'MfI8zMtDvGPSSSXlpTkJig'],
+      ['🌹@capulet.example', 4294967296, 'gvBU2eiAYSvShGn0HIoCJg'],
+    ];
+    const expected = given.map(([owner, position]) => ids.expect(owner, position));
+    for (const [index, [owner, position, id]] of given.entries()) {
+      expect(ids.idOf(owner, position)).to.equal(id);
+      expect(ids.expected(expected[index]!)).to.equal(id);
+    }
+  });
+
+  it('keep to their owner and position whatever is asked for in between', () => {
+    const step = fc.oneof(
+      fc.record({ owner: fc.string({ unit: 'binary' }), position: fc.nat({ max: Number.MAX_SAFE_INTEGER }) }),
+      fc.nat(),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 800, size: 'max' }), (steps) => {
+        const all: { owner: string; position: number; id: ExpectedId }[] = [];
+        for (const next of steps) {
+          if (typeof next !== 'number') {
+            all.push({ ...next, id: ids.expect(next.owner, next.position) });
+            continue;
+          }
+          const asked = all[next % Math.max(1, all.length)];
+          if (asked === undefined) continue;
+          const id = ids.expected(asked.id);
+          expect(ids.positionOf(asked.owner, id)).to.equal(asked.position);
+          expect(id).to.equal(ids.idOf(asked.owner, asked.position));
+        }
+        for (const { owner, position, id } of all) expect(ids.expected(id)).to.equal(ids.idOf(owner, position));
+      }),
+      { numRuns: 8 },
+    );
   });
 
   it('are nothing else: whatever is no id stands for nothing', () => {
