@@ -77,7 +77,8 @@ export async function streamContext(
     logins: new LoginQueue({ limits: config.c2s, clock, log, random: random.fraction }),
     sasl: {
       accounts: {
-        credentials: (bare) => {
+        credentials: (bare, isStranger) => {
+          if (isStranger) return storage.accounts.getUnhurried(bare);
           const known = storage.accounts.known(bare);
           return known === undefined ? storage.accounts.get(bare) : known.record;
         },

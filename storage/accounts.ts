@@ -48,6 +48,9 @@ export class AccountUnknownError extends Error {
 const PAGE_ENTRIES = 200;
 const IMPORT_ENTRIES = 200;
 const REMOVAL_ENTRIES = 1000;
+/** No account has this name, so that whoever reads it waits as for one that does not exist. */
+const NOBODY = textKey('accounts', '');
+
 /** The accounts of the server by bare JID. Everything rejects with StoreError where the store fails. */
 export class Accounts {
   readonly #access: StorageAccess;
@@ -78,6 +81,12 @@ export class Accounts {
     // Into what was there when the read began: a change since has replaced it.
     if (isCertain) return recent.set(jid, key, value).record;
     return value === undefined ? undefined : decodeAccount(key, value);
+  }
+
+  /** As get, and after a read of the store though it is known: for who is not to learn that it was asked for lately. */
+  async getUnhurried(jid: string): Promise<AccountRecord | undefined> {
+    if (this.known(jid) !== undefined) await this.#access.store.getMany([NOBODY]);
+    return this.get(jid);
   }
 
   /** Rejects with AccountExistsError if there is an account of that name, disabled or not. */

@@ -21,8 +21,8 @@ interface Packed {
 }
 
 /**
- * Accounts as they were read, absent ones among them. Whether there is such an account makes no difference to what is kept,
- * so that the time of an answer tells a stranger nothing about it.
+ * Accounts as they were read, absent ones among them: whether there is such an account makes no difference to what is kept.
+ * That one was asked for lately does, and a stranger is not to learn it (Accounts.getUnhurried).
  */
 export class RecentAccounts {
   readonly #unpacked = new BoundedCache<string, Found>(UNPACKED);

@@ -1,4 +1,4 @@
-import type { Jid } from '../../stanzas/jid.ts';
+import { Jid } from '../../stanzas/jid.ts';
 import { shardOf } from '../../storage/keys.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Clock } from '../clock.ts';
@@ -76,7 +76,7 @@ export class SessionTable {
       existing.lastUsed = ++this.#uses;
       return existing;
     }
-    return this.#admit(bare.toBare());
+    return this.#admit(bare.bare);
   }
 
   /** The account if it is in memory. */
@@ -152,14 +152,15 @@ export class SessionTable {
     }
   }
 
-  #admit(bare: Jid): Account {
+  #admit(bare: string): Account {
     const events = this.#events;
     if (events === undefined) throw new Error('the session table is used before the routing core exists');
-    if (!this.#options.placement.ownsShard(shardOf(bare.bare))) throw new Error('an account of another process');
+    if (!this.#options.placement.ownsShard(shardOf(bare))) throw new Error('an account of another process');
     if (this.#accounts.size >= this.#capacity) this.#forgetUnused();
-    const account = new Account(bare, events, this.#accountStore);
+    // A bare JID cut from a full one would keep the resourcepart, which a stranger may choose, for as long as itself.
+    const account = new Account(Jid.parse(bare), events, this.#accountStore);
     account.lastUsed = ++this.#uses;
-    this.#accounts.set(bare.bare, account);
+    this.#accounts.set(account.jid.bare, account);
     return account;
   }
 

@@ -17,8 +17,8 @@ export interface ThrottleOptions {
   /** An attempt that would wait longer than this for its turn is refused instead; twice the longest delay by default. */
   readonly maxWaitMs?: number;
   readonly forgetAfterMs?: number;
-  /** Records kept of each of the three kinds. */
-  readonly capacity?: number;
+  /** Records kept of each kind: of pairs for as many as lose their connections together and come back. */
+  readonly capacity?: { readonly pair: number; readonly address: number; readonly account: number };
   /** Attempts and answers that may be held back at the same time. */
   readonly maxWaiting?: number;
 }
@@ -45,15 +45,15 @@ export class FailureThrottle {
       maxDelayMs = 8000,
       maxWaitMs = 2 * maxDelayMs,
       forgetAfterMs = 900_000,
-      capacity = 4096,
+      capacity = { pair: 16_384, address: 4096, account: 4096 },
       maxWaiting = 1000,
     } = options;
-    const records = (free: number): FailureRecords =>
-      new FailureRecords(capacity, { freeFailures: free, baseDelayMs, maxDelayMs, forgetAfterMs });
+    const records = (kind: 'pair' | 'address' | 'account'): FailureRecords =>
+      new FailureRecords(capacity[kind], { freeFailures: freeFailures[kind], baseDelayMs, maxDelayMs, forgetAfterMs });
     this.#clock = clock;
-    this.#pairs = records(freeFailures.pair);
-    this.#addresses = records(freeFailures.address);
-    this.#accounts = records(freeFailures.account);
+    this.#pairs = records('pair');
+    this.#addresses = records('address');
+    this.#accounts = records('account');
     this.#maxWaitMs = maxWaitMs;
     this.#maxWaiting = maxWaiting;
   }
@@ -66,6 +66,11 @@ export class FailureThrottle {
   /** Records kept of pairs, addresses and accounts together. */
   get size(): number {
     return this.#pairs.size + this.#addresses.size + this.#accounts.size;
+  }
+
+  /** Whether this address has logged in to this account, as far back as is remembered. */
+  hasLoggedIn(address: string, account: string): boolean {
+    return this.#pairs.find(pairKey(networkOf(address), account), this.#clock.monotonic())?.proven === true;
   }
 
   /**

@@ -17,8 +17,11 @@ export interface StoredCredentials {
 
 /** Where keys come from: the accounts, as far as SASL may see them. */
 export interface CredentialSource {
-  /** The keys of a prepared bare JID; undefined when there is no such account. */
-  credentials(bareJid: string): Eventual<StoredCredentials | undefined>;
+  /**
+   * The keys of a prepared bare JID; undefined when there is no such account.
+   * @param isStranger whether nothing may be sooner because the account was asked for lately: that would tell who was here
+   */
+  credentials(bareJid: string, isStranger: boolean): Eventual<StoredCredentials | undefined>;
 }
 
 /** What a login is checked against. */
@@ -73,8 +76,10 @@ export class Login {
       if (jid === undefined || tryParseJid(authzid)?.equals(jid) !== true) throw new SaslError('invalid-authzid');
     }
     if (jid === undefined) return new Login(context, username, undefined);
-    const { local } = jid;
-    return whenThere(context.accounts.credentials(jid.bare), (found) => new Login(context, local, found));
+    const { local, bare } = jid;
+    const { accounts, throttle, address } = context;
+    const isStranger = !throttle.hasLoggedIn(address, bare);
+    return whenThere(accounts.credentials(bare, isStranger), (found) => new Login(context, local, found));
   }
 
   /** The account's keys for this hash, or decoys that are the same every time and belong to no password. */
@@ -128,7 +133,7 @@ export class Login {
    * @throws SaslError not-authorized, account-disabled
    */
   confirm(): Eventual<void> {
-    return whenThere(this.#context.accounts.credentials(this.bareJid), (now) => {
+    return whenThere(this.#context.accounts.credentials(this.bareJid, false), (now) => {
       if (now === undefined || !isSameLogin(this.credentials, now.credentials)) throw new SaslError('not-authorized');
       if (now.disabled) throw new SaslError('account-disabled');
     });

@@ -172,7 +172,7 @@ describe('FailureThrottle', () => {
   });
 
   it('keeps a bounded number of records, whatever strangers send', async () => {
-    const { throttle } = begin({ capacity: 10 });
+    const { throttle } = begin({ capacity: { pair: 10, address: 10, account: 10 } });
     for (let i = 0; i < 200; i += 1) await throttle.failed(`10.0.0.${i}`, `${'a'.repeat(500)}${i}@capulet.lit`);
     expect(throttle.size).to.equal(30);
   });
