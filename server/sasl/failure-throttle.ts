@@ -45,7 +45,7 @@ export class FailureThrottle {
       maxDelayMs = 8000,
       maxWaitMs = 2 * maxDelayMs,
       forgetAfterMs = 900_000,
-      capacity = { pair: 16_384, address: 4096, account: 4096 },
+      capacity = { pair: 8192, address: 4096, account: 4096 },
       maxWaiting = 1000,
     } = options;
     const records = (kind: 'pair' | 'address' | 'account'): FailureRecords =>
