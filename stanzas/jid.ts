@@ -100,7 +100,12 @@ export class Jid {
 
   /** The full JID as the value of an attribute, escaped, a byte string. Made once: it stands in every stanza. */
   get attributeBytes(): string {
-    return (this.#attributeBytes ??= attributeBytes(this.full));
+    if (this.#attributeBytes === undefined) {
+      const bytes = attributeBytes(this.full);
+      // Mostly they are the same: kept once.
+      this.#attributeBytes = bytes === this.full ? this.full : bytes;
+    }
+    return this.#attributeBytes;
   }
 
   equals(other: Jid): boolean {

@@ -8,10 +8,10 @@ export interface Found {
   readonly record: AccountRecord | undefined;
 }
 
-/** Kept as they are used: some 2 MB. */
-const UNPACKED = 2048;
-/** Kept as they are stored, at most some 10 MB: as many as lose their connections together and come back. */
-const PACKED = 16_384;
+/** Kept as they are used: less than 1 MB. */
+const UNPACKED = 512;
+/** Kept as they are stored, at most some 6 MB: half of them are as many as lose their connections together and come back. */
+const PACKED = 10_240;
 /** Strangers choose the names: longer ones are read each time. */
 const MAX_JID_LENGTH = 128;
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Scale } from './scale.ts';
 import type { Security } from '../load/client-connection.ts';
 import type { RunningServer } from '../peers/peer.ts';
 import { processorTime, type Pace } from './process-usage.ts';
@@ -24,6 +25,11 @@ export async function untilIdle({ pid }: RunningServer): Promise<void> {
     if (now - before < IDLE_POLL_MS * 1000 * IDLE_SHARE) return;
     before = now;
   }
+}
+
+/** Waits until an idle server has done what it does when it is idle. */
+export function settle({ settleSeconds }: Scale): Promise<void> {
+  return sleep(settleSeconds * 1000);
 }
 
 /** Options of measureChat. */

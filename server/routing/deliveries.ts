@@ -6,21 +6,23 @@ export interface Delivery {
 
 /** Deliveries in order: each at once if nothing is ahead and it is ready, otherwise when its turn comes. */
 export class Deliveries {
-  readonly #waiting: Delivery[] = [];
+  /** Undefined until something had to wait. */
+  #waiting: Delivery[] | undefined;
 
   /** How many stanzas one put now would have to wait for. */
   get ahead(): number {
-    return this.#waiting.length;
+    return this.#waiting?.length ?? 0;
   }
 
   put(delivery: Delivery): void {
-    if (delivery.isReady && this.#waiting.length === 0) delivery.deliver();
-    else this.#waiting.push(delivery);
+    if (delivery.isReady && this.ahead === 0) delivery.deliver();
+    else (this.#waiting ??= []).push(delivery);
   }
 
   /** Something has become ready. */
   deliverReady(): void {
     const waiting = this.#waiting;
+    if (waiting === undefined) return;
     let done = 0;
     try {
       while (waiting[done]?.isReady === true) waiting[done++]!.deliver();

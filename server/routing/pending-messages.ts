@@ -14,6 +14,8 @@ const PAGE_ENTRIES = 100;
 const CONFIRMED = 0;
 /** Most accounts have nothing in hand: one map for all of them, which nobody writes to. */
 const NOTHING: Map<number, number> = new Map();
+/** Of whoever never had a message to wait for; the same for all of them. */
+const AT_THE_BEGINNING: Cursors = { cursor: 0, archivedCursor: 0 };
 
 /** Waiting messages in order, as they were when they were read. */
 export interface WaitingPage {
@@ -43,7 +45,7 @@ export class PendingMessages {
    */
   archivedCursor = 0;
   /** The cursors that are on disk. */
-  #saved: Cursors = { cursor: 0, archivedCursor: 0 };
+  #saved: Cursors = AT_THE_BEGINNING;
   #handedOut = 0;
   /** The highest position ever handed out: where `handedOut` is again once nothing waits. */
   #highest = 0;
@@ -55,7 +57,7 @@ export class PendingMessages {
   /** The last position passed over while something was in hand. */
   #passed: number | undefined;
   /** Positions of messages that are handed out and not archived. */
-  #doomed: number[] = [];
+  #doomed: number[] | undefined;
   #generation = 0;
   /** Up to here every pending entry is counted as waiting or was handed out; a later one is committed at most. */
   #countedTo = 0;
@@ -73,7 +75,7 @@ export class PendingMessages {
   load({ cursor, archivedCursor, count, bytes, returned, lastPosition }: Loaded): void {
     this.cursor = this.#handedOut = this.#highest = cursor;
     this.archivedCursor = archivedCursor;
-    this.#saved = { cursor, archivedCursor };
+    this.#saved = cursor === 0 && archivedCursor === 0 ? AT_THE_BEGINNING : { cursor, archivedCursor };
     this.#last = this.#countedTo = lastPosition;
     this.#waitingCount = count;
     this.#waitingBytes = bytes;
@@ -164,12 +166,12 @@ export class PendingMessages {
 
   /** A message that is handed out leaves the log when a client has it. */
   deleteWhenDone(position: number): void {
-    this.#doomed.push(position);
+    (this.#doomed ??= []).push(position);
   }
 
   /** What of those a client has: also ahead of the cursor, which may have to wait for what waits before it. */
   get done(): readonly number[] {
-    return this.#doomed.filter((position) => this.isDone(position));
+    return this.#doomed?.filter((position) => this.isDone(position)) ?? [];
   }
 
   /** Whether a client has this message, which was handed out. */
@@ -182,7 +184,7 @@ export class PendingMessages {
     this.#saved = { cursor, archivedCursor };
     if (deleted.length === 0) return;
     const gone = new Set(deleted);
-    this.#doomed = this.#doomed.filter((position) => !gone.has(position));
+    this.#doomed = this.#doomed?.filter((position) => !gone.has(position));
     for (const position of deleted) {
       if (position <= this.#handedOut || this.#inHand.get(position) !== CONFIRMED) continue;
       this.#inHand.delete(position);
@@ -193,7 +195,7 @@ export class PendingMessages {
   /** Whether the store knows where the cursors are, and holds nothing that should be deleted. */
   get isSaved(): boolean {
     const areCursorsSaved = this.cursor === this.#saved.cursor && this.archivedCursor === this.#saved.archivedCursor;
-    return areCursorsSaved && !this.#doomed.some((position) => this.isDone(position));
+    return areCursorsSaved && this.#doomed?.some((position) => this.isDone(position)) !== true;
   }
 
   /** Whether everything handed out so far has reached its client. */
@@ -211,7 +213,7 @@ export class PendingMessages {
     if ((this.#inHand.get(position) ?? CONFIRMED) === CONFIRMED) return;
     this.#inHand.set(position, CONFIRMED);
     // The cursor does not get there yet; but the message need not stay in the log.
-    if (position > this.#handedOut && this.#doomed.includes(position)) this.#store.cursorMoved();
+    if (position > this.#handedOut && this.#doomed?.includes(position) === true) this.#store.cursorMoved();
     this.#advance();
   }
 

@@ -12,12 +12,12 @@ export interface RosterChange {
 
 /** One account's roster in memory, as it will be when everything under way is committed. */
 export class Roster {
-  readonly #items = new Map<string, RosterItem>();
+  #items = NOBODY;
   #listed = 0;
   #version = 0;
   #committedVersion = 0;
   /** In the order in which they were made, which is that of their commits. */
-  readonly #underWay: RosterChange[] = [];
+  #underWay: readonly RosterChange[] = NOTHING;
 
   /** How many contacts the roster shows. */
   get size(): number {
@@ -86,21 +86,21 @@ export class Roster {
     // RFC 6121 2.6.3, "roster modification": what no client is told of makes no version
     if (isSeen) this.#version = Math.max(this.#version + 1, nowMs);
     const change = { version: this.#version, before, settled: Promise.resolve() };
-    this.#underWay.push(change);
+    this.#underWay = [...this.#underWay, change];
     return change;
   }
 
   /** For Rosters: the change is in the store. */
   landed(change: RosterChange): void {
-    this.#underWay.splice(this.#underWay.indexOf(change), 1);
+    this.#underWay = this.#underWay.filter((other) => other !== change);
     this.#committedVersion = change.version;
   }
 
   /** For Rosters: the change is not in the store and will not be. Its version is not used again. */
   takeBack(change: RosterChange): void {
     const place = this.#underWay.indexOf(change);
-    this.#underWay.splice(place, 1);
-    const later = this.#underWay.slice(place);
+    const later = this.#underWay.slice(place + 1);
+    this.#underWay = this.#underWay.filter((other) => other !== change);
     for (const [jid, item] of change.before) {
       const onTop = later.find(({ before }) => before.has(jid));
       if (onTop === undefined) this.#put(jid, item);
@@ -111,7 +111,14 @@ export class Roster {
   #put(jid: string, item: RosterItem | undefined): void {
     if (this.#items.get(jid)?.isListed === true) this.#listed--;
     if (item === undefined) this.#items.delete(jid);
-    else this.#items.set(jid, item);
+    else {
+      if (this.#items === NOBODY) this.#items = new Map();
+      this.#items.set(jid, item);
+    }
     if (item?.isListed === true) this.#listed++;
   }
 }
+
+/** Of whoever has no contact: an empty map of its own has 200 bytes. Never added to. */
+const NOBODY = new Map<string, RosterItem>();
+const NOTHING: readonly RosterChange[] = [];

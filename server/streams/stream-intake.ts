@@ -40,7 +40,7 @@ export class StreamIntake {
   #isBusy = false;
   #isOver = false;
   #isThrottled = false;
-  #held: Buffer[] = [];
+  #held: Buffer[] | undefined;
 
   constructor(owner: IntakeOwner, context: IntakeContext, { bytesPerSecond, burstBytes }: IntakeRate) {
     const { clock } = context;
@@ -58,7 +58,7 @@ export class StreamIntake {
   /** Takes what has been read, now or when it may. */
   receive(chunk: Buffer): void {
     if (this.isStopped) {
-      this.#held.push(Buffer.from(chunk)); // it was only lent
+      (this.#held ??= []).push(Buffer.from(chunk)); // it was only lent
       this.#owner.connection.pause();
     } else this.#take(chunk);
   }
@@ -101,13 +101,13 @@ export class StreamIntake {
 
   /** Forgets what came in and has not been taken. */
   forget(): void {
-    this.#held = [];
+    this.#held = undefined;
   }
 
   /** Our side is closed: only the end of the peer's side is of interest, and nothing that came before. */
   awaitEnd(): void {
     this.#isOver = false;
-    this.#held = [];
+    this.#held = undefined;
     this.#owner.connection.resume();
   }
 
@@ -115,7 +115,7 @@ export class StreamIntake {
     try {
       const taken = this.#owner.take(chunk);
       // The rest comes before whatever else is held.
-      if (taken < chunk.length && this.isStopped) this.#held.unshift(Buffer.from(chunk.subarray(taken)));
+      if (taken < chunk.length && this.isStopped) (this.#held ??= []).unshift(Buffer.from(chunk.subarray(taken)));
     } catch (error) {
       this.#owner.fail(error);
       return;
@@ -130,7 +130,11 @@ export class StreamIntake {
   }
 
   #goOn(): void {
-    while (this.#held.length > 0 && !this.isStopped) this.#take(this.#held.shift()!);
+    while (this.#held !== undefined && !this.isStopped) {
+      const chunk = this.#held.shift();
+      if (chunk === undefined) this.#held = undefined;
+      else this.#take(chunk);
+    }
     this.#resume();
   }
 

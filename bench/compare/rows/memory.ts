@@ -1,9 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Security } from '../../load/client-connection.ts';
-import { ARRIVALS_AT_ONCE, endpointOf, untilIdle } from '../measurement.ts';
+import { ARRIVALS_AT_ONCE, endpointOf, settle, untilIdle } from '../measurement.ts';
 import { residentBytes } from '../process-usage.ts';
 import { againstBoth, HISTORY_OFF, type Goal, type Row } from '../row.ts';
-import type { Scale } from '../scale.ts';
 
 const PLAINTEXT_LIMIT_KB = 10;
 
@@ -63,10 +61,6 @@ function memoryRow(id: string, how: string, security: Security, goals: (key: str
       return values;
     },
   };
-}
-
-function settle({ settleSeconds }: Scale): Promise<void> {
-  return sleep(settleSeconds * 1000);
 }
 
 function keyOf(count: number): string {

@@ -11,7 +11,7 @@ describe('mailbox', () => {
         return undefined;
       }
       return new Promise<void>((resolve) => gates.push(resolve)).then(() => void handled.push(item));
-    });
+    }, undefined);
     for (let item = 0; item < 6; item++) mailbox.put(item);
     expect(handled).to.deep.equal([0]);
     expect(mailbox.isIdle).to.equal(false);
@@ -35,7 +35,7 @@ describe('mailbox', () => {
       const mailbox = new Mailbox<number>((item) => {
         if (item === 1) throw new Error('a defect');
         handled.push(item);
-      });
+      }, undefined);
       for (const item of [0, 1, 2]) mailbox.put(item);
       await new Promise((resolve) => setImmediate(resolve));
       await new Promise((resolve) => setImmediate(resolve));
