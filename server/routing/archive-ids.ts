@@ -51,8 +51,9 @@ export class ArchiveIds {
 
   /** Of the sheet that fills; another one is begun. */
   #make(sheet: Sheet): Buffer {
+    const ids = this.#cipher.update(this.#blocks.subarray(0, sheet.count * BLOCK_BYTES));
     this.#filling = { count: 0, ids: undefined };
-    return (sheet.ids = this.#cipher.update(this.#blocks.subarray(0, sheet.count * BLOCK_BYTES)));
+    return (sheet.ids = ids);
   }
 
   /** The position an id stands for; undefined for what is no id of this owner. Whether anything is there is not known. */
